@@ -1,0 +1,3 @@
+-- Undoes V0004__tags.sql. Its rows are lost.
+
+drop table companycam_photos.tags;

@@ -1,0 +1,112 @@
+//! Who asks: the bearer token becomes a [`Caller`] once, before any handler runs, and handlers take the
+//! organization from it alone. How a token is verified is in [`token`].
+
+pub mod token;
+
+use std::time::{Duration, Instant};
+
+use tonic::Request;
+use uuid::Uuid;
+
+use crate::error::{CredentialProblem, Error, Result};
+use crate::id::{OrganizationId, UserId};
+
+/// What a credential may do. Each becomes a PostgreSQL role inside the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Role {
+    /// Platform staff and provisioning jobs: organizations only.
+    Operator,
+    /// An organization's administrators: everything inside it.
+    OrgAdmin,
+    /// People: what belongs to the projects they are members of.
+    OrgUser,
+    /// Upload service and detection workers: the whole organization, without feedback and membership.
+    Service,
+}
+
+/// Roles that read inside an organization.
+pub const READERS: &[Role] = &[Role::OrgAdmin, Role::OrgUser, Role::Service];
+/// Roles that write what machines write.
+pub const WRITERS: &[Role] = &[Role::OrgAdmin, Role::Service];
+/// People.
+pub const PEOPLE: &[Role] = &[Role::OrgAdmin, Role::OrgUser];
+/// Administrators of an organization.
+pub const ADMINS: &[Role] = &[Role::OrgAdmin];
+/// Operators.
+pub const OPERATORS: &[Role] = &[Role::Operator];
+/// Everybody with a credential.
+pub const EVERYONE: &[Role] = &[Role::Operator, Role::OrgAdmin, Role::OrgUser, Role::Service];
+
+impl Role {
+    /// The name in tokens and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::OrgAdmin => "org_admin",
+            Self::OrgUser => "org_user",
+            Self::Service => "service",
+        }
+    }
+
+    /// Tells whether the role is a person's: its subject is a user.
+    pub fn is_person(self) -> bool {
+        matches!(self, Self::OrgAdmin | Self::OrgUser)
+    }
+}
+
+/// One authenticated call: who asks, for which organization, and until when.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The tenant; nil for operators, which matches no row.
+    pub organization: OrganizationId,
+    /// The person or service account.
+    pub subject: Uuid,
+    /// What it may do.
+    pub role: Role,
+    /// Full name of the RPC, such as `photometa.v1.PhotoService/GetPhoto`.
+    pub rpc: String,
+    /// When the answer is too late.
+    pub deadline: Instant,
+}
+
+/// What the server's layer found in the metadata; the handler decides when to complain of it.
+#[derive(Debug, Clone)]
+pub struct Credential(pub Result<Caller, CredentialProblem>);
+
+impl Caller {
+    /// Answers who sent the request, if its role is among `allowed`.
+    ///
+    /// # Errors
+    /// [`Error::Credential`] without a valid credential, [`Error::RoleNotAllowed`] for other roles.
+    pub fn of<T>(request: &Request<T>, allowed: &[Role]) -> Result<Self> {
+        let Some(Credential(found)) = request.extensions().get::<Credential>() else {
+            return Err(Error::Internal("the authentication layer did not run".to_owned()));
+        };
+        let caller = found.clone().map_err(Error::Credential)?;
+        caller.require(allowed)?;
+        Ok(caller)
+    }
+
+    /// Refuses roles that are not among `allowed`.
+    ///
+    /// # Errors
+    /// [`Error::RoleNotAllowed`].
+    pub fn require(&self, allowed: &[Role]) -> Result<()> {
+        if allowed.contains(&self.role) {
+            return Ok(());
+        }
+        Err(Error::RoleNotAllowed { role: self.role.name(), rpc: self.rpc.clone() })
+    }
+
+    /// The caller as a user of the organization, if it is a person.
+    pub fn person(&self) -> Option<UserId> {
+        self.role.is_person().then_some(UserId(self.subject))
+    }
+
+    /// The time that is left.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}

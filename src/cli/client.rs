@@ -1,0 +1,177 @@
+//! What every client command shares: the connection, the credential, the words for a refusal and the progress
+//! bar. When a call is worth repeating is in [`retry`].
+
+mod retry;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+pub(super) use retry::{pause, retry};
+
+use super::Failure;
+use crate::config::Secret;
+use crate::pb::detection_service_client::DetectionServiceClient;
+use crate::pb::feedback_service_client::FeedbackServiceClient;
+use crate::pb::organization_service_client::OrganizationServiceClient;
+use crate::pb::photo_service_client::PhotoServiceClient;
+use crate::pb::project_service_client::ProjectServiceClient;
+use crate::pb::session_service_client::SessionServiceClient;
+use crate::pb::tag_service_client::TagServiceClient;
+use crate::pb::user_service_client::UserServiceClient;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time one attempt of one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection that carries a credential and a deadline with every call.
+pub(super) type Session = InterceptedService<Channel, Bearer>;
+
+/// The services, as one credential sees them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    pub(super) detections: DetectionServiceClient<Session>,
+    pub(super) feedback: FeedbackServiceClient<Session>,
+    pub(super) organizations: OrganizationServiceClient<Session>,
+    pub(super) photos: PhotoServiceClient<Session>,
+    pub(super) projects: ProjectServiceClient<Session>,
+    pub(super) session: SessionServiceClient<Session>,
+    pub(super) tags: TagServiceClient<Session>,
+    pub(super) users: UserServiceClient<Session>,
+}
+
+impl Clients {
+    /// Calls through `channel` as the owner of `token`.
+    ///
+    /// # Errors
+    /// When the token cannot stand in a header.
+    pub(super) fn new(channel: &Channel, token: &Secret) -> Result<Self, Failure> {
+        let mut header: MetadataValue<Ascii> = format!("Bearer {}", token.reveal().trim())
+            .parse()
+            .map_err(|_| "the token contains characters that no token has; see PHOTOMETA_TOKEN or --token")?;
+        header.set_sensitive(true);
+        let session = InterceptedService::new(channel.clone(), Bearer { header });
+        Ok(Self {
+            detections: DetectionServiceClient::new(session.clone()),
+            feedback: FeedbackServiceClient::new(session.clone()),
+            organizations: OrganizationServiceClient::new(session.clone()),
+            photos: PhotoServiceClient::new(session.clone()),
+            projects: ProjectServiceClient::new(session.clone()),
+            session: SessionServiceClient::new(session.clone()),
+            tags: TagServiceClient::new(session.clone()),
+            users: UserServiceClient::new(session),
+        })
+    }
+}
+
+/// Puts the credential and the deadline into a call's metadata.
+#[derive(Debug, Clone)]
+pub(super) struct Bearer {
+    header: MetadataValue<Ascii>,
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.header.clone());
+        request.set_timeout(CALL_TIMEOUT);
+        Ok(request)
+    }
+}
+
+/// Connects to `host:port` or `http://host:port`. A connection that is lost later is made again by the next call.
+///
+/// # Errors
+/// When the address is none, or nobody answers there within 5 seconds.
+pub(super) async fn connect(address: &str) -> Result<Channel, Failure> {
+    if address.starts_with("https://") {
+        return Err(format!("{address}: this client speaks plain HTTP/2 only; set PHOTOMETA_ADDRESS to host:port").into());
+    }
+    let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint = Endpoint::from_shared(uri)
+        .map_err(|error| format!("{address} is no address ({error}); set PHOTOMETA_ADDRESS or --address to host:port"))?;
+    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_keepalive(Some(Duration::from_secs(30)));
+    endpoint.connect().await.map_err(|error| {
+        let cause = root_cause(&error);
+        format!("nobody answers at {address} ({cause}); is `photometa serve` running? set PHOTOMETA_ADDRESS or --address").into()
+    })
+}
+
+/// A refusal as a command's failure.
+pub(super) fn refused(status: Status) -> Failure {
+    describe(&status).into()
+}
+
+/// A refusal in words: the message, its reason, and every broken field rule when there is more than one.
+pub(super) fn describe(status: &Status) -> String {
+    let details = status.get_error_details();
+    let mut text = match (details.error_info(), status.source()) {
+        (Some(info), _) => format!("{} ({})", status.message(), info.reason),
+        (None, Some(source)) => format!("the connection failed ({})", root_cause(source)),
+        (None, None) if status.message().is_empty() => status.code().description().to_owned(),
+        (None, None) => format!("{} ({:?})", status.message(), status.code()),
+    };
+    let violations = details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default();
+    if violations.len() > 1 {
+        for violation in violations {
+            text.push_str(&format!("\n  {} {}", violation.field, violation.description));
+        }
+    }
+    text
+}
+
+/// The status of one item of a batch, as if the item had been called alone.
+pub(super) fn item_status(status: &tonic_types::Status) -> Status {
+    let details = prost::Message::encode_to_vec(status);
+    Status::with_details(Code::from(status.code), status.message.clone(), details.into())
+}
+
+/// What a call went wrong with in the end: "Connection refused" rather than "transport error".
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// A progress bar on standard error; hidden when that is no terminal.
+pub(super) fn progress(what: &'static str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:12} {bar:40} {pos}/{len} {per_sec}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_prefix(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, FieldViolation};
+
+    use super::*;
+
+    #[test]
+    fn describe_lists_every_violation() {
+        let fields = ["width", "height"].map(|name| FieldViolation::new(format!("photo.{name}"), "is 0; 1 to 10 is allowed"));
+        let mut details = ErrorDetails::with_bad_request(fields.to_vec());
+        details.set_error_info("INVALID_FIELDS", "photometa.v1", std::collections::HashMap::new());
+        let status = Status::with_error_details(Code::InvalidArgument, "photo.width is 0, and 1 more", details);
+
+        let text = describe(&status);
+
+        assert!(text.starts_with("photo.width is 0, and 1 more (INVALID_FIELDS)\n  photo.width is 0;"), "{text}");
+        assert!(text.ends_with("\n  photo.height is 0; 1 to 10 is allowed"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn connect_names_the_address_when_nobody_answers() {
+        let failure = connect("127.0.0.1:1").await.expect_err("nobody listens on port 1");
+
+        let text = failure.to_string();
+        assert!(text.contains("127.0.0.1:1") && text.contains("PHOTOMETA_ADDRESS"), "{text}");
+    }
+}

@@ -1,0 +1,46 @@
+//! `photometa healthcheck`: is the server ready? For containers and scripts; the exit status is the answer.
+
+use std::time::Duration;
+
+use clap::Args;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::Failure;
+use super::client::{connect, describe};
+use crate::config;
+
+/// Asks `grpc.health.v1.Health/Check`; needs no credential.
+#[derive(Debug, Args)]
+pub(super) struct Healthcheck {
+    #[command(flatten)]
+    client: config::Client,
+    /// Service to ask about, such as photometa.v1.PhotoService [default: the server as a whole].
+    #[arg(long, default_value = "", hide_default_value = true)]
+    service: String,
+    /// How long the answer may take.
+    #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl Healthcheck {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let Self { client, service, timeout } = self;
+        let address = client.address;
+        tokio::time::timeout(timeout, check(&address, service))
+            .await
+            .map_err(|_| format!("{address} does not answer within {}", humantime::format_duration(timeout)))?
+    }
+}
+
+async fn check(address: &str, service: String) -> Result<(), Failure> {
+    let asked = if service.is_empty() { address.to_owned() } else { format!("{service} at {address}") };
+    let mut health = HealthClient::new(connect(address).await?);
+    let answer = health.check(HealthCheckRequest { service }).await;
+    let answer = answer.map_err(|status| format!("{asked}: {}", describe(&status)))?;
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        other => Err(format!("{asked} is {}", other.as_str_name()).into()),
+    }
+}

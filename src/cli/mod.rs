@@ -1,0 +1,78 @@
+//! The command line: one file per subcommand.
+
+mod client;
+mod healthcheck;
+mod import;
+mod migrate;
+mod secret;
+mod seed;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+
+/// Photo metadata of many organizations, over gRPC, on PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "photometa", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    credentials: config::Credentials,
+    #[command(flatten)]
+    listen: config::Listen,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (also what happens without a subcommand).
+    Serve(config::Listen),
+    /// Bring the database's schema to a version, or show where it is.
+    Migrate(migrate::Migrate),
+    /// Fill a running server with a demo organization; safe to repeat.
+    Seed(seed::Seed),
+    /// Print a development credential.
+    Token(token::Token),
+    /// Bring labelled data in.
+    Import(import::Import),
+    /// Ask a running server whether it is ready; exit status 0 says yes.
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// What a command fails with: a sentence for its user.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Cli {
+    /// Runs the command. Exit status: 0 done, 1 failed, 2 wrong usage.
+    pub async fn run(self) -> ExitCode {
+        let Self { command, database, credentials, listen } = self;
+        let outcome = match command {
+            None => serve::run(database, credentials, listen).await,
+            Some(Command::Serve(listen)) => serve::run(database, credentials, listen).await,
+            Some(Command::Migrate(command)) => command.run(&database).await,
+            Some(Command::Seed(command)) => command.run(&database, &credentials).await,
+            Some(Command::Token(command)) => command.run(&database, &credentials),
+            Some(Command::Import(command)) => command.run().await,
+            Some(Command::Healthcheck(command)) => command.run().await,
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                tracing::debug!(?failure, "the command failed");
+                complain(&failure);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line's own voice")]
+fn complain(failure: &Failure) {
+    eprintln!("photometa: {failure}");
+}

@@ -1,0 +1,137 @@
+//! `photometa serve`: the database (its own, unless one is configured), the schema, the server, and what a
+//! newcomer can paste.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_postgres::Config;
+
+use super::{Failure, migrate, secret, seed, token};
+use crate::auth::Role;
+use crate::auth::token::Verifier;
+use crate::config::{Credentials, Database, Listen, Secret};
+use crate::db::Db;
+use crate::db::embedded::{Embedded, Options};
+use crate::db::migrate::Migrator;
+use crate::page::Pages;
+use crate::server::{self, Parts};
+
+/// The private PostgreSQL's database.
+pub(super) const DATABASE: &str = "photometa";
+/// The login role.
+const LOGIN: &str = "photometa_app";
+/// How long the development credential that is printed is valid.
+const DEVELOPMENT_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+pub(super) async fn run(database: Database, credentials: Credentials, listen: Listen) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    // First of all: a taken port is told before a database is started.
+    let listener = TcpListener::bind(listen.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen))?;
+    let address = listener.local_addr()?;
+
+    let (running, app, owner, (jwt_secret, development)) = match &database.database_url {
+        Some(url) => {
+            let app: Config = url.reveal().parse().map_err(|error| format!("the database URL cannot be read: {error}"))?;
+            let owner = migrate::migration_config(&database)?.unwrap_or_else(|| app.clone());
+            let jwt_secret = credentials.jwt_secret.clone().ok_or(
+                "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
+            )?;
+            (None, app, owner, (jwt_secret, false))
+        }
+        None => {
+            let running = embedded(&database).await?;
+            let (app, owner) = (running.config(LOGIN, DATABASE), running.config("postgres", DATABASE));
+            let secret = secret::find_or_make(&database, &credentials)?;
+            (Some(running), app, owner, secret)
+        }
+    };
+    let mut migrator = Migrator::connect(&owner).await?;
+    for name in migrator.up().await? {
+        tracing::info!(name, "applied migration");
+    }
+    drop(migrator);
+
+    let key = jwt_secret.reveal().as_bytes();
+    let parts = Parts {
+        db: Db::new(app, usize::from(database.pool_size), database.pool_wait).map_err(|_| "the pool cannot be made")?,
+        pages: Pages::new(key),
+        verifier: Verifier::hs256(key, &credentials.expectations()),
+        request_timeout: listen.request_timeout,
+        drain_timeout: listen.drain_timeout,
+    };
+    let served = tokio::spawn(server::serve(parts, listener, stop));
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    if running.is_some() {
+        welcome(address, &jwt_secret, &credentials, &database, development).await?;
+    }
+    if let Some(file) = &listen.address_file {
+        // By rename, so that nobody reads half an address.
+        let partial = file.with_extension("partial");
+        std::fs::write(&partial, address.to_string()).and_then(|()| std::fs::rename(&partial, file))
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    served.await??;
+    if let Some(running) = running {
+        running.stop().await?;
+    }
+    Ok(())
+}
+
+/// Starts the private PostgreSQL with its database.
+pub(super) async fn embedded(database: &Database) -> Result<Embedded, Failure> {
+    let options = Options {
+        data_dir: database.data_dir(),
+        durable: true,
+        // The pool, the migrating session, and room for people.
+        max_connections: u32::from(database.pool_size) + 20,
+        pg_bin: database.pg_bin.clone(),
+        path: database.path(),
+    };
+    let running = Embedded::start(options).await?;
+    running.ensure_database(DATABASE).await?;
+    Ok(running)
+}
+
+/// Makes sure that there is something to try, and prints how.
+#[expect(clippy::print_stdout, reason = "what a newcomer pastes")]
+async fn welcome(
+    address: SocketAddr,
+    jwt_secret: &Secret,
+    credentials: &Credentials,
+    database: &Database,
+    development: bool,
+) -> Result<(), Failure> {
+    let tenant = seed::tenant(&address.to_string(), jwt_secret, credentials).await?;
+    let who = (Role::OrgAdmin, Some(tenant.organization), tenant.user);
+    let token = token::sign(jwt_secret, credentials, who, DEVELOPMENT_TTL)?;
+    let photo = format!(
+        r#"{{"photo":{{"projectId":"{}","s3Key":"site/roof-1.jpg","s3Url":"https://example.com/site/roof-1.jpg","width":4032,"height":3024}}}}"#,
+        tenant.project
+    );
+    println!("photometa {} serves on {address}", env!("CARGO_PKG_VERSION"));
+    println!("its own PostgreSQL, for development, keeps its data in {}", database.data_dir().display());
+    if development {
+        println!("a development secret signs its credentials; the next one is an administrator's, for 24 hours:");
+    }
+    println!("\n  export PHOTOMETA_TOKEN={token}\n");
+    println!("with grpcurl:");
+    println!("  grpcurl -plaintext {address} list");
+    println!("  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto");
+    println!("  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" {address} photometa.v1.PhotoService/ListPhotos");
+    println!("with buf:");
+    let buf = "buf curl --protocol grpc --http2-prior-knowledge";
+    println!("  {buf} --list-methods http://{address}");
+    println!("  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto");
+    println!("  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos");
+    Ok(())
+}

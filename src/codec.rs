@@ -1,0 +1,93 @@
+//! The wire codec: prost's, with one difference. Bytes that are no message are the caller's mistake, so they
+//! are answered INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL.
+
+use std::marker::PhantomData;
+
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
+use tonic_prost::ProstCodec;
+
+use crate::error::Error;
+
+/// The codec that the generated services use.
+#[derive(Debug, Clone)]
+pub struct Codec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for Codec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> tonic::codec::Codec for Codec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = <ProstCodec<T, U> as tonic::codec::Codec>::Encoder;
+    type Decoder = MessageDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<T, U>::raw_encoder(BufferSettings::default())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        MessageDecoder(PhantomData)
+    }
+}
+
+/// Decodes one message.
+#[derive(Debug)]
+pub struct MessageDecoder<U>(PhantomData<U>);
+
+impl<U: Message + Default> Decoder for MessageDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        match U::decode(buf) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => Err(refusal(&error.to_string()).into()),
+        }
+    }
+}
+
+/// Turns prost's words into an error. Free JSON nested too deeply for the decoder breaks the same rule as
+/// JSON that is only too deep for us, so it is told the same way, with the path that prost names:
+/// `failed to decode Protobuf message: CreatePhotoRequest.photo: Photo.exif_data: Struct.fields: …`.
+fn refusal(message: &str) -> Error {
+    let message = message.trim_start_matches("failed to decode Protobuf message: ");
+    if !message.contains("recursion limit") {
+        return Error::Malformed(message.to_owned());
+    }
+    let path: Vec<&str> = message
+        .split(": ")
+        .map_while(|step| step.split_once('.'))
+        .take_while(|(owner, _)| !matches!(*owner, "Struct" | "Value" | "ListValue"))
+        .map(|(_, field)| field)
+        .collect();
+    Error::invalid(path.join("."), "is nested more than 32 levels deep")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_names_the_field_when_json_is_too_deep() {
+        let said = "failed to decode Protobuf message: CreatePhotoRequest.photo: Photo.exif_data: Struct.fields: \
+                    Value.kind: recursion limit reached";
+
+        let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
+
+        assert_eq!(violations[0].path, "photo.exif_data");
+    }
+
+    #[test]
+    fn refusal_is_malformed_for_other_bytes() {
+        assert!(matches!(refusal("failed to decode Protobuf message: invalid wire type"), Error::Malformed(_)));
+    }
+}

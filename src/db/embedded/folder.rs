@@ -1,0 +1,184 @@
+//! What lies in the data folder, and who may use it?
+//! `postgres/` is the cluster, `run/` holds the socket, `postgres.log` the server's log, `lock` our process number.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::binaries::leading_number;
+use super::error::EmbeddedError;
+use super::process;
+
+/// Names the socket file only: the server listens on no network address.
+pub(super) const PORT: u16 = 5432;
+/// What a socket address holds, less the closing zero.
+const SOCKET_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
+const TAIL_LINES: usize = 15;
+/// How long the server of a process that was killed may take to shut down.
+const ORPHAN_BOUND: Duration = Duration::from_secs(10);
+
+/// A data folder that only this process uses, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+    pub(super) socket: PathBuf,
+    log_from: u64,
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates what is missing and takes the lock, then waits for the server of a process that was killed.
+    pub(super) fn open(data_dir: &Path, account: &Account) -> Result<Self, EmbeddedError> {
+        account.check_reach(data_dir)?;
+        let root = create(data_dir, account)?;
+        let lock = lock(&root)?;
+        let socket = socket_folder(&root, account)?;
+        let folder = Self { root, socket, log_from: 0, _lock: lock };
+        folder.wait_for_orphan()?;
+        Ok(folder)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn cluster(&self) -> PathBuf {
+        cluster(&self.root)
+    }
+
+    /// The major version that wrote the cluster; none before the first start.
+    pub(super) fn major(&self) -> Option<u32> {
+        leading_number(&fs::read_to_string(self.cluster().join("PG_VERSION")).ok()?)
+    }
+
+    /// The process in `postmaster.pid` and whether it takes connections.
+    pub(super) fn postmaster(&self) -> Option<(u32, bool)> {
+        let file = fs::read_to_string(self.cluster().join("postmaster.pid")).ok()?;
+        let mut lines = file.lines();
+        let pid = lines.next()?.trim().parse().ok()?;
+        // The eighth line, padded with spaces.
+        let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
+        Some((pid, ready))
+    }
+
+    fn wait_for_orphan(&self) -> Result<(), EmbeddedError> {
+        let begin = Instant::now();
+        while let Some((pid, _)) = self.postmaster()
+            && serves(pid, &self.cluster())
+        {
+            if begin.elapsed() > ORPHAN_BOUND {
+                return Err(EmbeddedError::AlreadyRunning { data_dir: self.root.clone(), pid: Some(pid) });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.root.join("postgres.log")
+    }
+
+    /// The log, to be appended to; begun afresh when it has grown large.
+    pub(super) fn open_log(&mut self) -> Result<File, EmbeddedError> {
+        let path = self.log_path();
+        let at = || EmbeddedError::at(&path);
+        let file = own_file().append(true).mode(0o600).open(&path).map_err(at())?;
+        self.log_from = file.metadata().map_err(at())?.len();
+        if self.log_from > LOG_MAX_BYTES {
+            file.set_len(0).map_err(at())?;
+            self.log_from = 0;
+        }
+        Ok(file)
+    }
+
+    /// The last lines written since [`Folder::open_log`].
+    pub(super) fn log_tail(&self) -> String {
+        let mut bytes = Vec::new();
+        if let Ok(mut file) = File::open(self.log_path())
+            && file.seek(SeekFrom::Start(self.log_from)).is_ok()
+        {
+            drop(file.take(LOG_MAX_BYTES).read_to_end(&mut bytes));
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.socket.starts_with(&self.root) {
+            // Succeeds only if the server has gone and taken its socket with it.
+            drop(fs::remove_dir(&self.socket));
+        }
+    }
+}
+
+pub(super) fn cluster(root: &Path) -> PathBuf {
+    root.join("postgres")
+}
+
+/// As root the folder stays ours and the server's user may only pass through it.
+fn create(data_dir: &Path, account: &Account) -> Result<PathBuf, EmbeddedError> {
+    let at = || EmbeddedError::at(data_dir);
+    if !data_dir.is_dir() {
+        let mode = if account.is_other() { 0o711 } else { 0o700 };
+        DirBuilder::new().recursive(true).mode(mode).create(data_dir).map_err(at())?;
+        fs::set_permissions(data_dir, Permissions::from_mode(mode)).map_err(at())?;
+    }
+    data_dir.canonicalize().map_err(at())
+}
+
+fn own_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    // Root must not be led elsewhere by a link that the owner of the folder has put there.
+    options.create(true).custom_flags(libc::O_NOFOLLOW);
+    options
+}
+
+fn lock(root: &Path) -> Result<File, EmbeddedError> {
+    let path = root.join("lock");
+    let at = || EmbeddedError::at(&path);
+    let mut file = own_file().read(true).write(true).truncate(false).mode(0o644).open(&path).map_err(at())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            drop(file.read_to_string(&mut holder));
+            return Err(EmbeddedError::AlreadyRunning { data_dir: root.to_owned(), pid: holder.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(error)) => return Err(at()(error)),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(at())?;
+    Ok(file)
+}
+
+/// `run/`, or a folder in `/tmp` when a socket in `run/` would have too long a path for a socket address.
+fn socket_folder(root: &Path, account: &Account) -> Result<PathBuf, EmbeddedError> {
+    let mut folder = root.join("run");
+    let socket = folder.join(format!(".s.PGSQL.{PORT}"));
+    if socket.as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        folder = PathBuf::from(format!("/tmp/photometa-{}-{:016x}", account.uid(), hasher.finish()));
+    }
+    account.own(&folder)?;
+    Ok(folder)
+}
+
+/// Whether `pid` is a server over `cluster`: its number may long belong to another process.
+fn serves(pid: u32, cluster: &Path) -> bool {
+    if cfg!(target_os = "linux") {
+        // PostgreSQL works inside its cluster. A zombie has no working folder any more.
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster)
+    } else {
+        process::exists(pid)
+    }
+}

@@ -1,0 +1,130 @@
+//! The only door to a connection. Everything a handler asks of the database runs in a transaction that has
+//! taken the caller's PostgreSQL role and organization, so that row security binds every statement, and that
+//! commits only when the handler's closure succeeds.
+
+pub mod embedded;
+mod lease;
+pub mod migrate;
+mod sql;
+mod tx;
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
+use tokio_postgres::NoTls;
+
+use crate::auth::Caller;
+use crate::error::{Error, Result};
+
+use lease::Lease;
+pub use sql::Sql;
+pub use tx::Tx;
+
+/// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
+const ATTEMPTS: u32 = 3;
+
+/// Whether a transaction may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `BEGIN READ ONLY`.
+    Read,
+    /// `BEGIN`.
+    Write,
+}
+
+/// A pool of connections, reached only through scoped transactions.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: Pool,
+}
+
+impl Db {
+    /// Makes a pool of at most `size` connections, which wait at most `wait` for a free one.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
+    pub fn new(mut config: tokio_postgres::Config, size: usize, wait: Duration) -> Result<Self> {
+        config.application_name("photometa");
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(5));
+        }
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .wait_timeout(Some(wait))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .recycle_timeout(Some(Duration::from_secs(5)))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// Runs `work` in a transaction of the caller's, with as many statements as it likes. The transaction opens
+    /// in the same flight as its first statement, and commits when `work` answers `Ok`. A deadlock or a
+    /// serialization failure runs `work` again.
+    ///
+    /// # Errors
+    /// What `work` answers, or why the database could not run or commit it: then nothing is written.
+    pub async fn scoped<T, F>(&self, caller: &Caller, access: Access, work: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.attempt(caller, access, false, work).await
+    }
+
+    /// Runs `work`, which makes exactly one statement, in a transaction of the caller's: opening, statement and
+    /// commit travel in one flight. A second statement is refused as our bug.
+    ///
+    /// # Errors
+    /// As [`Db::scoped`].
+    pub async fn once<T, F>(&self, caller: &Caller, access: Access, work: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.attempt(caller, access, true, work).await
+    }
+
+    async fn attempt<T, F>(&self, caller: &Caller, access: Access, single: bool, work: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut attempt = 1;
+        loop {
+            let tx = Tx::new(self.lease().await?, caller, access, single);
+            let outcome = match work(tx.clone()).await {
+                Ok(answer) => tx.commit().await.map(|()| answer),
+                Err(error) => {
+                    tx.rollback().await;
+                    Err(error)
+                }
+            };
+            match outcome {
+                Err(error) if error.is_retryable() && attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Asks the database for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<()> {
+        let lease = self.lease().await?;
+        lease.busy();
+        let answer = lease.client().batch_execute("").await;
+        lease.idle();
+        Ok(answer?)
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        match self.pool.get().await {
+            Ok(client) => Ok(Lease::new(client)),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
+            Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
+            Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Statement texts. Row security makes a statement's plan depend on the role, and PostgreSQL plans a prepared
+//! statement anew whenever the role has changed since (560 against 203 µs): so each role has its own text,
+//! told apart by a leading comment, and thereby its own prepared statement.
+
+use crate::auth::Role;
+
+/// One statement, static, in one text per role. Made by [`sql!`](crate::sql).
+#[derive(Debug)]
+pub struct Sql(pub [&'static str; 4]);
+
+impl Sql {
+    /// The text for a role.
+    pub fn of(&self, role: Role) -> &'static str {
+        match role {
+            Role::Operator => self.0[0],
+            Role::OrgAdmin => self.0[1],
+            Role::OrgUser => self.0[2],
+            Role::Service => self.0[3],
+        }
+    }
+}
+
+/// Makes an [`Sql`](crate::db::Sql) from string literals and macros that expand to them.
+#[macro_export]
+macro_rules! sql {
+    ($($part:tt)+) => {
+        $crate::db::Sql([
+            concat!("/* operator */ ", $($part)+),
+            concat!("/* org_admin */ ", $($part)+),
+            concat!("/* org_user */ ", $($part)+),
+            concat!("/* service */ ", $($part)+),
+        ])
+    };
+}

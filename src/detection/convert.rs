@@ -1,0 +1,340 @@
+//! Detections between the wire and the model, with the field rules.
+
+use serde_json::{Map, Value};
+
+use super::model::{
+    Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Rollback, SortKey,
+};
+use super::object::{self, box_to_json};
+use crate::auth::Caller;
+use crate::check::{At, Violations, to_pb_time};
+use crate::error::Result;
+use crate::id::{DetectionId, PhotoId};
+use crate::page::{PageRequest, Pages};
+use crate::{MAX_BATCH, digest, etag, feedback, json, pb};
+
+/// Largest results in bytes of compact JSON.
+pub(crate) const MAX_RESULTS_BYTES: usize = 256 * 1024;
+/// Most objects of a detection.
+const MAX_OBJECTS: usize = 1000;
+
+/// Reads CreateDetection.
+pub(super) fn create(request: pb::CreateDetectionRequest) -> Result<NewDetection> {
+    let pb::CreateDetectionRequest { detection } = request;
+    let mut checks = Violations::new();
+    let at = At::REQUEST.field("detection");
+    let detection = checks.required(&at, detection);
+    let detection = new_detection(&mut checks, &at, detection);
+    checks.finish()?;
+    Ok(detection)
+}
+
+/// Reads BatchCreateDetections: each item on its own.
+pub(super) fn batch_create(request: pb::BatchCreateDetectionsRequest) -> Result<(Vec<Result<NewDetection>>, bool)> {
+    let pb::BatchCreateDetectionsRequest { detections, partial } = request;
+    let mut checks = Violations::new();
+    checks.count(&At::REQUEST.field("detections"), detections.len(), 1..=MAX_BATCH);
+    checks.finish()?;
+    let items = detections.into_iter().enumerate().map(|(index, detection)| {
+        let mut checks = Violations::new();
+        let detection = new_detection(&mut checks, &At::REQUEST.item("detections", index), detection);
+        checks.finish().map(|()| detection)
+    });
+    Ok((items.collect(), partial))
+}
+
+fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection) -> NewDetection {
+    let content_digest = digest::of(&pb::Detection {
+        id: String::new(),
+        project_id: String::new(),
+        create_time: None,
+        update_time: None,
+        user_confirmed: false,
+        user_feedback: None,
+        etag: String::new(),
+        ..detection.clone()
+    });
+    let pb::Detection {
+        id,
+        photo_id,
+        detection_type,
+        model_version,
+        run_id,
+        results,
+        confidence,
+        processing_time,
+        // Output only.
+        project_id: _,
+        create_time: _,
+        update_time: _,
+        user_confirmed: _,
+        user_feedback: _,
+        etag: _,
+    } = detection;
+    let id = checks.optional_id(&at.field("id"), &id);
+    let results_at = at.field("results");
+    let pb::DetectionResults { objects, extra } = results.unwrap_or_default();
+    let mut kept = Vec::with_capacity(objects.len());
+    let mut pixel_boxes = Vec::new();
+    let mut highest: Option<f64> = None;
+    if checks.count(&results_at.field("objects"), objects.len(), 0..=MAX_OBJECTS) {
+        let mut names = std::collections::HashSet::new();
+        for (index, object) in objects.into_iter().enumerate() {
+            let at = results_at.item("objects", index);
+            let object = object::read(checks, &at, object);
+            highest = highest.into_iter().chain(object.confidence).reduce(f64::max);
+            if object.object_id.as_ref().is_some_and(|name| !names.insert(name.clone())) {
+                checks.refuse(&at.field("object_id"), "repeats the object_id of another object");
+            }
+            pixel_boxes.extend(object.pixel_box.map(|pixels| (index, pixels)));
+            kept.push(object.to_json());
+        }
+    }
+    let mut results = Map::from_iter([("objects".to_owned(), Value::Array(kept))]);
+    if let Some(extra) = extra {
+        results.insert("extra".to_owned(), json::nested(checks, &results_at.field("extra"), extra));
+    }
+    let results = Value::Object(results);
+    json::fits(checks, &results_at, &results, MAX_RESULTS_BYTES);
+    NewDetection {
+        id_chosen: id.is_some(),
+        id: id.unwrap_or_else(DetectionId::make),
+        photo_id: checks.id(&at.field("photo_id"), &photo_id),
+        detection_type: type_name(checks.known(&at.field("detection_type"), detection_type)).unwrap_or_default(),
+        model_version: checks.text(&at.field("model_version"), model_version, 1..=100),
+        run_id: checks.optional_text(&at.field("run_id"), run_id, 200),
+        results,
+        pixel_boxes,
+        confidence: checks.confidence(&at.field("confidence"), confidence).or(highest),
+        processing_time_ms: processing_time
+            .and_then(|duration| milliseconds(checks, &at.field("processing_time"), duration)),
+        path: at.to_string(),
+        content_digest,
+    }
+}
+
+/// Whole milliseconds, rounded up.
+fn milliseconds(checks: &mut Violations, at: &At<'_>, duration: prost_types::Duration) -> Option<i32> {
+    let prost_types::Duration { seconds, nanos } = duration;
+    let proper = (0..1_000_000_000).contains(&nanos) && seconds >= 0 && (seconds > 0 || nanos > 0);
+    let whole = seconds.checked_mul(1000).and_then(|whole| whole.checked_add((i64::from(nanos) + 999_999) / 1_000_000));
+    let found = whole.filter(|_| proper).and_then(|whole| i32::try_from(whole).ok());
+    if found.is_none() {
+        checks.refuse(at, "is no duration over 0 and under 24 days");
+    }
+    found
+}
+
+/// Converts the pixel boxes of a detection, now that its photo is known.
+pub(super) fn place(new: &NewDetection, frame: Frame) -> Result<NewDetection> {
+    let mut placed = new.clone();
+    let mut checks = Violations::new();
+    let root = At::REQUEST.field(&new.path);
+    let results_at = root.field("results");
+    for (index, pixels) in std::mem::take(&mut placed.pixel_boxes) {
+        let object_at = results_at.item("objects", index);
+        let found = object::place(&mut checks, &object_at.field("pixel_box"), pixels, frame);
+        if let (Some(found), Some(object)) =
+            (found, placed.results["objects"].get_mut(index).and_then(Value::as_object_mut))
+        {
+            object.insert("box".to_owned(), box_to_json(found));
+        }
+    }
+    checks.finish()?;
+    Ok(placed)
+}
+
+fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
+    match kind {
+        pb::DetectionType::Unspecified => None,
+        pb::DetectionType::Damage => Some("damage"),
+        pb::DetectionType::Material => Some("material"),
+        pb::DetectionType::Volume => Some("volume"),
+    }
+}
+
+fn type_names(checks: &mut Violations, at: &At<'_>, kinds: &[i32]) -> Vec<&'static str> {
+    let names = kinds
+        .iter()
+        .enumerate()
+        .filter_map(|(index, kind)| type_name(checks.known(&at.item("types", index), *kind)));
+    names.collect()
+}
+
+/// Reads GetDetection.
+pub(super) fn get(request: pb::GetDetectionRequest) -> Result<DetectionId> {
+    let pb::GetDetectionRequest { id } = request;
+    let mut checks = Violations::new();
+    let id = checks.id(&At::REQUEST.field("id"), &id);
+    checks.finish()?;
+    Ok(id)
+}
+
+/// Reads DeleteDetection.
+pub(super) fn delete(request: pb::DeleteDetectionRequest) -> Result<(DetectionId, String)> {
+    let pb::DeleteDetectionRequest { id, etag } = request;
+    let mut checks = Violations::new();
+    let id = checks.id(&At::REQUEST.field("id"), &id);
+    checks.finish()?;
+    Ok((id, etag))
+}
+
+/// Reads DeleteDetectionsByModel.
+pub(super) fn rollback(request: pb::DeleteDetectionsByModelRequest) -> Result<Rollback> {
+    let pb::DeleteDetectionsByModelRequest { model_version, types, include_reviewed, validate_only } = request;
+    let mut checks = Violations::new();
+    let rollback = Rollback {
+        model_version: checks.text(&At::REQUEST.field("model_version"), model_version, 1..=100),
+        types: type_names(&mut checks, &At::REQUEST, &types),
+        include_reviewed,
+        validate_only,
+    };
+    checks.finish()?;
+    Ok(rollback)
+}
+
+/// What ListDetections asks for.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) filter: Filter,
+    pub(super) order: Order,
+    pub(super) full: bool,
+    pub(super) page: PageRequest<SortKey>,
+}
+
+/// Reads ListDetections.
+pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListDetectionsRequest) -> Result<List> {
+    let scope = pb::ListDetectionsRequest { page_size: 0, page_token: String::new(), view: 0, ..request.clone() };
+    let pb::ListDetectionsRequest { filter, order_by, page_size, page_token, view } = request;
+    let mut checks = Violations::new();
+    let filter = self::filter(&mut checks, &At::REQUEST.field("filter"), filter.unwrap_or_default());
+    let order = match order_by.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [] | ["create_time", "desc"] => Order::NewestFirst,
+        ["create_time"] | ["create_time", "asc"] => Order::OldestFirst,
+        _ => {
+            checks.refuse(&At::REQUEST.field("order_by"), "is none of create_time, create_time desc");
+            Order::NewestFirst
+        }
+    };
+    let full = checks.known_or_default::<pb::DetectionView>(&At::REQUEST.field("view"), view) == pb::DetectionView::Full;
+    let page = pages.read(&mut checks, caller, (page_size, &page_token), &scope)?;
+    checks.finish()?;
+    Ok(List { filter, order, full, page })
+}
+
+fn filter(checks: &mut Violations, at: &At<'_>, filter: pb::DetectionFilter) -> Filter {
+    let pb::DetectionFilter {
+        photo_ids,
+        project_ids,
+        types,
+        model_versions,
+        min_confidence,
+        max_confidence,
+        user_confirmed,
+        create_time,
+    } = filter;
+    checks.count(&at.field("model_versions"), model_versions.len(), 0..=100);
+    if min_confidence.zip(max_confidence).is_some_and(|(least, most)| least > most) {
+        checks.refuse(&at.field("max_confidence"), "is below min_confidence");
+    }
+    Filter {
+        photo_ids: checks.ids::<PhotoId>(at, "photo_ids", &photo_ids, 0..=MAX_BATCH),
+        project_ids: checks.ids(at, "project_ids", &project_ids, 0..=MAX_BATCH),
+        types: type_names(checks, at, &types),
+        model_versions: model_versions
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| checks.text(&at.item("model_versions", index), name, 1..=100))
+            .collect(),
+        min_confidence: checks.confidence(&at.field("min_confidence"), min_confidence),
+        max_confidence: checks.confidence(&at.field("max_confidence"), max_confidence),
+        user_confirmed,
+        created: checks.time_range(&at.field("create_time"), create_time),
+    }
+}
+
+/// Reads ListPendingDetections.
+pub(super) fn queue(
+    pages: &Pages,
+    caller: &Caller,
+    request: pb::ListPendingDetectionsRequest,
+) -> Result<(Queue, PageRequest<QueueKey>)> {
+    let scope = pb::ListPendingDetectionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let pb::ListPendingDetectionsRequest { project_ids, types, strategy, page_size, page_token } = request;
+    let mut checks = Violations::new();
+    let strategy = checks.known_or_default::<pb::ReviewStrategy>(&At::REQUEST.field("strategy"), strategy);
+    let queue = Queue {
+        project_ids: checks.ids(&At::REQUEST, "project_ids", &project_ids, 0..=MAX_BATCH),
+        types: type_names(&mut checks, &At::REQUEST, &types),
+        least_confident_first: strategy == pb::ReviewStrategy::LeastConfidentFirst,
+    };
+    let page = pages.read(&mut checks, caller, (page_size, &page_token), &scope)?;
+    checks.finish()?;
+    Ok((queue, page))
+}
+
+/// Shows a detection; `full` with its results and the edits of its feedback.
+pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
+    let Detection {
+        id,
+        project_id,
+        photo_id,
+        detection_type,
+        model_version,
+        run_id,
+        mut results,
+        confidence,
+        processing_time_ms,
+        created_at,
+        updated_at,
+        user_confirmed,
+        user_feedback,
+        version,
+    } = detection;
+    let detection_type = match detection_type.as_str() {
+        "damage" => pb::DetectionType::Damage,
+        "material" => pb::DetectionType::Material,
+        "volume" => pb::DetectionType::Volume,
+        _ => pb::DetectionType::Unspecified,
+    };
+    pb::Detection {
+        id: id.to_string(),
+        photo_id: photo_id.to_string(),
+        project_id: project_id.to_string(),
+        detection_type: detection_type.into(),
+        model_version,
+        run_id,
+        results: full.then(|| pb::DetectionResults {
+            objects: results["objects"].as_array().map(|kept| kept.iter().map(object::from_json).collect()).unwrap_or_default(),
+            extra: results.get_mut("extra").map(|extra| json::to_struct(extra.take())),
+        }),
+        confidence,
+        processing_time: processing_time_ms.map(|whole| prost_types::Duration {
+            seconds: i64::from(whole / 1000),
+            nanos: whole % 1000 * 1_000_000,
+        }),
+        create_time: Some(to_pb_time(created_at)),
+        update_time: Some(to_pb_time(updated_at)),
+        user_confirmed,
+        user_feedback: user_feedback.map(|kept| shown_feedback(&kept, full)),
+        etag: etag::make(version, created_at),
+    }
+}
+
+fn shown_feedback(kept: &Value, full: bool) -> pb::UserFeedback {
+    let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default();
+    let verdict = match text("verdict") {
+        "confirm" => pb::Verdict::Confirm,
+        "reject" => pb::Verdict::Reject,
+        "correct" => pb::Verdict::Correct,
+        _ => pb::Verdict::Unspecified,
+    };
+    pb::UserFeedback {
+        feedback_id: text("feedback_id").to_owned(),
+        user_id: text("user_id").to_owned(),
+        verdict: verdict.into(),
+        edits: if full { kept.get("edits").map(feedback::edits_from_json).unwrap_or_default() } else { Vec::new() },
+        comment: text("comment").to_owned(),
+        create_time: text("create_time").parse().ok().map(to_pb_time),
+    }
+}

@@ -1,0 +1,28 @@
+//! Detections: one row is one run of one model on one photo. What the model said never changes; people's
+//! feedback shows beside it. A run that found nothing is a result too.
+
+mod convert;
+mod model;
+pub(crate) mod object;
+mod query;
+mod service;
+
+use std::collections::HashMap;
+
+pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
+pub(crate) use query::{lock, review};
+pub use service::Service;
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::id::PhotoId;
+use crate::pb;
+
+/// Reads the oldest `most` detections of each photo, in full.
+pub(crate) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<HashMap<PhotoId, Vec<pb::Detection>>> {
+    let mut found: HashMap<PhotoId, Vec<pb::Detection>> = HashMap::new();
+    for detection in query::of_photos(tx, ids, most).await? {
+        found.entry(detection.photo_id).or_default().push(to_pb(detection, true));
+    }
+    Ok(found)
+}

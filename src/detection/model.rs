@@ -1,0 +1,150 @@
+//! Detections as plain data.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::geometry::Rectangle;
+use crate::id::{DetectionId, PhotoId, ProjectId};
+
+/// A detection to be stored.
+#[derive(Debug, Clone)]
+pub struct NewDetection {
+    /// Chosen by the client, or made.
+    pub id: DetectionId,
+    /// The client chose the id: a repeated call must name the same.
+    pub id_chosen: bool,
+    /// The photo.
+    pub photo_id: PhotoId,
+    /// damage, material or volume.
+    pub detection_type: &'static str,
+    /// The model and its version.
+    pub model_version: String,
+    /// The worker's own name for the run.
+    pub run_id: Option<String>,
+    /// What the model saw, as it is kept: `{objects: […], extra: {…}}`.
+    pub results: Value,
+    /// Boxes still to be converted, with the place of their object.
+    pub pixel_boxes: Vec<(usize, Rectangle)>,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// Milliseconds, > 0.
+    pub processing_time_ms: Option<i32>,
+    /// Place of the detection in the request, for violations that only the photo can show.
+    pub path: String,
+    /// Tells a repeated call from a conflicting one.
+    pub content_digest: [u8; 16],
+}
+
+/// A stored detection.
+#[derive(Debug, Clone)]
+pub struct Detection {
+    /// Identity.
+    pub id: DetectionId,
+    /// The photo's project.
+    pub project_id: ProjectId,
+    /// The photo.
+    pub photo_id: PhotoId,
+    /// damage, material or volume.
+    pub detection_type: String,
+    /// The model and its version.
+    pub model_version: String,
+    /// The worker's own name for the run.
+    pub run_id: Option<String>,
+    /// `{objects: […], extra: {…}}`; null in view BASIC.
+    pub results: Value,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// Milliseconds.
+    pub processing_time_ms: Option<i32>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Whether the newest verdict confirms it.
+    pub user_confirmed: bool,
+    /// The newest feedback.
+    pub user_feedback: Option<Value>,
+    /// Counts changes.
+    pub version: i32,
+}
+
+/// What a pixel box needs to know of its photo.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// Pixels per row and rows, when both are known.
+    pub size: Option<(i32, i32)>,
+    /// EXIF orientation; 1 when unknown.
+    pub orientation: i16,
+}
+
+/// Which detections a list shows.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// On one of these photos; empty means all.
+    pub photo_ids: Vec<PhotoId>,
+    /// In one of these projects; empty means all.
+    pub project_ids: Vec<ProjectId>,
+    /// Of one of these types; empty means all.
+    pub types: Vec<&'static str>,
+    /// By one of these models; empty means all.
+    pub model_versions: Vec<String>,
+    /// At least this sure.
+    pub min_confidence: Option<f64>,
+    /// At most this sure.
+    pub max_confidence: Option<f64>,
+    /// Whether confirmed.
+    pub user_confirmed: Option<bool>,
+    /// Stored from, and before.
+    pub created: (Option<Timestamp>, Option<Timestamp>),
+}
+
+/// How a list is sorted; ties by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Newest first.
+    NewestFirst,
+    /// Oldest first.
+    OldestFirst,
+}
+
+/// Which detections wait for review.
+#[derive(Debug)]
+pub struct Queue {
+    /// In one of these projects; empty means all.
+    pub project_ids: Vec<ProjectId>,
+    /// Of one of these types; empty means all.
+    pub types: Vec<&'static str>,
+    /// Least confident first, otherwise oldest first.
+    pub least_confident_first: bool,
+}
+
+/// Sort key of a detection in a list: microseconds since 1970, then the id.
+pub type SortKey = (i64, DetectionId);
+
+/// Sort key of a detection in the review queue: confidence (-1 without one) or microseconds, then the id.
+pub type QueueKey = (f64, DetectionId);
+
+impl Queue {
+    /// Where the detection stands in the queue, ids aside.
+    #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 stay below 2^53 until the year 2255")]
+    pub fn key(&self, detection: &Detection) -> f64 {
+        if self.least_confident_first {
+            detection.confidence.unwrap_or(-1.0)
+        } else {
+            detection.created_at.as_microsecond() as f64
+        }
+    }
+}
+
+/// A model version to roll back.
+#[derive(Debug)]
+pub struct Rollback {
+    /// The model version.
+    pub model_version: String,
+    /// Of one of these types; empty means all.
+    pub types: Vec<&'static str>,
+    /// Reviewed ones too.
+    pub include_reviewed: bool,
+    /// Count only.
+    pub validate_only: bool,
+}

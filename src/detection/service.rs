@@ -1,0 +1,169 @@
+//! DetectionService: who, what, do, answer.
+
+use std::borrow::Cow;
+
+use tonic::{Request, Response, Status};
+
+use super::model::{Detection, NewDetection};
+use super::{convert, query};
+use crate::auth::{Caller, READERS, WRITERS};
+use crate::batch::Batch;
+use crate::db::{Access, Db, Tx};
+use crate::error::{Error, Resource, Result, item_status};
+use crate::etag;
+use crate::page::Pages;
+use crate::pb::{self, detection_service_server::DetectionService};
+
+/// Serves detections.
+#[derive(Debug)]
+pub struct Service {
+    /// The door to the database.
+    pub db: Db,
+    /// Makes page tokens.
+    pub pages: Pages,
+}
+
+#[tonic::async_trait]
+impl DetectionService for Service {
+    async fn create_detection(
+        &self,
+        request: Request<pb::CreateDetectionRequest>,
+    ) -> Result<Response<pb::CreateDetectionResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let new = [convert::create(request.into_inner())?];
+        let mut outcomes = self.db.scoped(&caller, Access::Write, async |tx| store(&tx, &new).await).await?;
+        let (detection, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
+        let detection = Some(convert::to_pb(detection, true));
+        Ok(Response::new(pb::CreateDetectionResponse { detection, outcome: pb::WriteOutcome::of(created).into() }))
+    }
+
+    async fn batch_create_detections(
+        &self,
+        request: Request<pb::BatchCreateDetectionsRequest>,
+    ) -> Result<Response<pb::BatchCreateDetectionsResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let (items, partial) = convert::batch_create(request.into_inner())?;
+        let batch = Batch::admit(items, partial)?;
+        let stored =
+            self.db.scoped(&caller, Access::Write, async |tx| batch.settle(store(&tx, &batch.accepted).await?)).await?;
+        let results = batch.merge(stored).map(batch_result).collect();
+        Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
+    }
+
+    async fn get_detection(
+        &self,
+        request: Request<pb::GetDetectionRequest>,
+    ) -> Result<Response<pb::GetDetectionResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let id = convert::get(request.into_inner())?;
+        let detection = self.db.once(&caller, Access::Read, async |tx| query::get(&tx, id).await).await?;
+        let detection = detection.ok_or_else(|| Error::NotFound(Resource::Detection, id.to_string()))?;
+        Ok(Response::new(pb::GetDetectionResponse { detection: Some(convert::to_pb(detection, true)) }))
+    }
+
+    async fn list_detections(
+        &self,
+        request: Request<pb::ListDetectionsRequest>,
+    ) -> Result<Response<pb::ListDetectionsResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let convert::List { filter, order, full, mut page } = convert::list(&self.pages, &caller, request.into_inner())?;
+        let (after, limit) = (page.after.take(), page.limit());
+        let list = async |tx: Tx| query::list(&tx, &filter, (order, full), after, limit).await;
+        let rows = self.db.once(&caller, Access::Read, list).await?;
+        let key = |row: &Detection| (row.created_at.as_microsecond(), row.id);
+        let (detections, next_page_token) = self.pages.cut(&page, rows, key, |row| convert::to_pb(row, full));
+        Ok(Response::new(pb::ListDetectionsResponse { detections, next_page_token }))
+    }
+
+    async fn list_pending_detections(
+        &self,
+        request: Request<pb::ListPendingDetectionsRequest>,
+    ) -> Result<Response<pb::ListPendingDetectionsResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let (queue, mut page) = convert::queue(&self.pages, &caller, request.into_inner())?;
+        let (after, limit) = (page.after.take(), page.limit());
+        let rows =
+            self.db.once(&caller, Access::Read, async |tx| query::queue(&tx, &queue, after, limit).await).await?;
+        let key = |row: &Detection| (queue.key(row), row.id);
+        let (detections, next_page_token) = self.pages.cut(&page, rows, key, |row| convert::to_pb(row, true));
+        Ok(Response::new(pb::ListPendingDetectionsResponse { detections, next_page_token }))
+    }
+
+    async fn delete_detection(
+        &self,
+        request: Request<pb::DeleteDetectionRequest>,
+    ) -> Result<Response<pb::DeleteDetectionResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let (id, etag) = convert::delete(request.into_inner())?;
+        let work = async |tx: Tx| {
+            let name = || id.to_string();
+            let found = query::lock(&tx, id).await?.ok_or_else(|| Error::NotFound(Resource::Detection, name()))?;
+            if etag::is_stale(&etag, found.version, found.created_at) {
+                return Err(Error::StaleEtag(Resource::Detection, name()));
+            }
+            query::delete(&tx, &[id]).await
+        };
+        self.db.scoped(&caller, Access::Write, work).await?;
+        Ok(Response::new(pb::DeleteDetectionResponse {}))
+    }
+
+    async fn delete_detections_by_model(
+        &self,
+        request: Request<pb::DeleteDetectionsByModelRequest>,
+    ) -> Result<Response<pb::DeleteDetectionsByModelResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let rollback = convert::rollback(request.into_inner())?;
+        let access = if rollback.validate_only { Access::Read } else { Access::Write };
+        let work = async |tx: Tx| {
+            let found = query::of_model(&tx, &rollback).await?;
+            let total = found.len();
+            let doomed: Vec<_> = found
+                .into_iter()
+                .filter_map(|(id, reviewed)| (rollback.include_reviewed || !reviewed).then_some(id))
+                .collect();
+            if !rollback.validate_only {
+                query::delete(&tx, &doomed).await?;
+            }
+            Ok((doomed.len(), total - doomed.len()))
+        };
+        let (deleted, kept) = self.db.scoped(&caller, access, work).await?;
+        let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let (deleted, kept_reviewed) = (count(deleted), count(kept));
+        Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed }))
+    }
+}
+
+/// Converts pixel boxes where there are any, then stores what can be stored: each item on its own.
+async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
+    let pixels: Vec<_> = new.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
+    if pixels.is_empty() {
+        return query::insert(tx, &new.iter().collect::<Vec<_>>()).await;
+    }
+    let frames = query::frames(tx, &pixels).await?;
+    let placed = new.iter().map(|item| match frames.get(&item.photo_id) {
+        Some(frame) if !item.pixel_boxes.is_empty() => convert::place(item, *frame).map(Cow::Owned),
+        // Without pixel boxes, or without its photo, which the insert will say.
+        _ => Ok(Cow::Borrowed(item)),
+    });
+    let placed: Vec<Result<Cow<'_, NewDetection>>> = placed.collect();
+    let ready: Vec<&NewDetection> = placed.iter().filter_map(|item| item.as_ref().ok().map(AsRef::as_ref)).collect();
+    let mut stored = query::insert(tx, &ready).await?.into_iter();
+    let outcomes = placed.into_iter().map(|item| match item {
+        Ok(_) => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
+        Err(error) => Err(error),
+    });
+    Ok(outcomes.collect())
+}
+
+fn batch_result(outcome: Result<(Detection, bool)>) -> pb::BatchCreateDetectionsResult {
+    match outcome {
+        Ok((detection, created)) => pb::BatchCreateDetectionsResult {
+            detection: Some(convert::to_pb(detection, false)),
+            outcome: pb::WriteOutcome::of(created).into(),
+            status: None,
+        },
+        Err(error) => {
+            pb::BatchCreateDetectionsResult { detection: None, outcome: 0, status: Some(item_status(error)) }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What can go wrong, and the only place that turns it into a gRPC status. A variant exists where a client
+//! program should behave differently; the reasons are those of `proto/photometa/v1/error_reason.proto`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prost::Message as _;
+use tokio_postgres::error::SqlState;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
+
+use crate::pb::ErrorReason;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "photometa.v1";
+
+/// One broken field rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Proto path from the request, such as `detections[3].results.objects[0].box.width`.
+    pub path: String,
+    /// What the rule asks for, to be read after the path.
+    pub problem: String,
+}
+
+/// The kinds of things that can be missing or taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Resource {
+    Organization,
+    User,
+    Project,
+    Photo,
+    Detection,
+    Feedback,
+}
+
+/// What is wrong with a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialProblem {
+    /// There is none.
+    Missing,
+    /// It cannot be read or verified, or lacks a claim; the text says which.
+    Invalid(&'static str),
+    /// Its `exp` has passed.
+    Expired,
+}
+
+/// States that forbid a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// The project takes no new photos.
+    ProjectArchived,
+    /// The organization still has users or projects.
+    OrganizationNotEmpty,
+    /// The project still has photos.
+    ProjectNotEmpty,
+    /// Photos refer to the user.
+    UserInUse,
+}
+
+/// What can go wrong.
+#[derive(Debug)]
+pub enum Error {
+    /// Field rules are broken: all of them, at once.
+    Invalid(Vec<Violation>),
+    /// The page token is refused; the text says why.
+    PageToken(&'static str),
+    /// The bytes are no message of the RPC.
+    Malformed(String),
+    /// The message is larger than the server accepts.
+    TooLarge,
+    /// The caller cannot be identified.
+    Credential(CredentialProblem),
+    /// The role may not do this.
+    RoleNotAllowed {
+        /// The caller's role.
+        role: &'static str,
+        /// Full name of the RPC.
+        rpc: String,
+    },
+    /// Absent, or another organization's: nobody can tell which.
+    NotFound(Resource, String),
+    /// The id or natural key is taken with other content.
+    AlreadyExists(Resource, String),
+    /// The resource changed since its etag was read.
+    StaleEtag(Resource, String),
+    /// Another change came in between.
+    ConcurrentChange,
+    /// A state forbids the change of the named subject.
+    Precondition(Precondition, String),
+    /// The pool or a queue is full.
+    Overloaded,
+    /// The database cannot be reached.
+    DatabaseUnavailable(String),
+    /// The server is shutting down.
+    Draining,
+    /// The caller's deadline or the server's own limit has passed.
+    Deadline,
+    /// There is no such RPC.
+    RpcNotFound,
+    /// The driver's error, raw: classified when it becomes a status.
+    Database(tokio_postgres::Error),
+    /// A bug of ours. The text is logged and never sent.
+    Internal(String),
+}
+
+impl Error {
+    /// Makes the error of one broken field rule.
+    pub fn invalid(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation { path: path.into(), problem: problem.into() }])
+    }
+
+    /// Tells whether the same transaction may succeed when it is run again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(
+            error.code(),
+            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+        ))
+    }
+
+    /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
+    fn classified(self) -> Self {
+        let Self::Database(error) = self else { return self };
+        let Some(database) = error.as_db_error() else {
+            // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.
+            let lost = error.is_closed() || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>());
+            return if lost { Self::DatabaseUnavailable(error.to_string()) } else { Self::Internal(format!("{error:?}")) };
+        };
+        let state = database.code();
+        if *state == SqlState::QUERY_CANCELED {
+            return Self::Deadline;
+        }
+        if *state == SqlState::T_R_SERIALIZATION_FAILURE
+            || *state == SqlState::T_R_DEADLOCK_DETECTED
+            || *state == SqlState::LOCK_NOT_AVAILABLE
+        {
+            return Self::ConcurrentChange;
+        }
+        // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
+        if ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION {
+            return Self::DatabaseUnavailable(database.message().to_owned());
+        }
+        Self::Internal(format!("{error:?}"))
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Gives a constraint's violation its meaning for the client.
+pub trait OnConstraint<T> {
+    /// Replaces a violation of the named constraint by `meaning`; other errors pass unchanged.
+    fn on_constraint(self, name: &str, meaning: impl FnOnce() -> Error) -> Result<T>;
+}
+
+impl<T> OnConstraint<T> for Result<T> {
+    fn on_constraint(self, name: &str, meaning: impl FnOnce() -> Error) -> Result<T> {
+        self.map_err(|error| match &error {
+            Error::Database(cause) if cause.as_db_error().and_then(|cause| cause.constraint()) == Some(name) => meaning(),
+            _ => error,
+        })
+    }
+}
+
+impl Resource {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Photo => "photo",
+            Self::Detection => "detection",
+            Self::Feedback => "feedback",
+        }
+    }
+
+    fn not_found(self) -> ErrorReason {
+        match self {
+            Self::Organization => ErrorReason::OrganizationNotFound,
+            Self::User => ErrorReason::UserNotFound,
+            Self::Project => ErrorReason::ProjectNotFound,
+            Self::Photo => ErrorReason::PhotoNotFound,
+            Self::Detection | Self::Feedback => ErrorReason::DetectionNotFound,
+        }
+    }
+
+    fn already_exists(self) -> ErrorReason {
+        match self {
+            Self::Organization => ErrorReason::OrganizationAlreadyExists,
+            Self::User => ErrorReason::UserAlreadyExists,
+            Self::Project => ErrorReason::ProjectAlreadyExists,
+            Self::Photo => ErrorReason::PhotoAlreadyExists,
+            Self::Detection => ErrorReason::DetectionAlreadyExists,
+            Self::Feedback => ErrorReason::FeedbackAlreadyExists,
+        }
+    }
+}
+
+impl Precondition {
+    fn told(self) -> (ErrorReason, &'static str) {
+        match self {
+            Self::ProjectArchived => (ErrorReason::ProjectArchived, "the project is archived and takes no new photos; set its status to ACTIVE first"),
+            Self::OrganizationNotEmpty => (ErrorReason::OrganizationNotEmpty, "the organization still has users or projects; delete them first"),
+            Self::ProjectNotEmpty => (ErrorReason::ProjectNotEmpty, "the project still has photos; delete them first, or archive the project"),
+            Self::UserInUse => (ErrorReason::UserInUse, "photos refer to the user; delete them first"),
+        }
+    }
+}
+
+/// The wire name of a reason: the enum value without its prefix.
+fn reason_name(reason: ErrorReason) -> &'static str {
+    reason.as_str_name().trim_start_matches("ERROR_REASON_")
+}
+
+fn status(code: Code, reason: ErrorReason, message: impl Into<String>, mut details: ErrorDetails) -> Status {
+    let metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
+    details.set_error_info(reason_name(reason), DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+fn retry_after(duration: Duration) -> ErrorDetails {
+    ErrorDetails::with_retry_info(Some(duration))
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let plain = ErrorDetails::new;
+        match error.classified() {
+            Error::Invalid(violations) => {
+                let message = match violations.as_slice() {
+                    [only] => format!("{} {}", only.path, only.problem),
+                    [first, rest @ ..] => format!("{} {}, and {} more; see the details", first.path, first.problem, rest.len()),
+                    [] => "the request breaks a rule".to_owned(),
+                };
+                let fields = violations.into_iter().map(|violation| FieldViolation::new(violation.path, violation.problem));
+                let details = ErrorDetails::with_bad_request(fields.collect::<Vec<_>>());
+                status(Code::InvalidArgument, ErrorReason::InvalidFields, message, details)
+            }
+            Error::PageToken(problem) => {
+                let message = format!("page_token {problem}; start again without one");
+                status(Code::InvalidArgument, ErrorReason::InvalidPageToken, message, plain())
+            }
+            Error::Malformed(problem) => {
+                let message = format!("the bytes are no message of this rpc: {problem}");
+                status(Code::InvalidArgument, ErrorReason::MalformedMessage, message, plain())
+            }
+            Error::TooLarge => {
+                let message = format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
+                status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
+            }
+            Error::Credential(problem) => {
+                let (reason, message) = match problem {
+                    CredentialProblem::Missing => {
+                        (ErrorReason::CredentialMissing, "no credential; send the metadata `authorization: Bearer <JWT>`".to_owned())
+                    }
+                    CredentialProblem::Invalid(why) => (ErrorReason::CredentialInvalid, format!("the credential {why}")),
+                    CredentialProblem::Expired => (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned()),
+                };
+                status(Code::Unauthenticated, reason, message, plain())
+            }
+            Error::RoleNotAllowed { role, rpc } => {
+                let message = format!("the role {role} may not do this");
+                let metadata = HashMap::from([("role".to_owned(), role.to_owned()), ("rpc".to_owned(), rpc)]);
+                let details = ErrorDetails::with_error_info("", DOMAIN, metadata);
+                status(Code::PermissionDenied, ErrorReason::RoleNotAllowed, message, details)
+            }
+            Error::NotFound(resource, id) => {
+                let message = format!("there is no {} {id}", resource.name());
+                let details = ErrorDetails::with_resource_info(format!("photometa.v1.{resource:?}"), id, "", "");
+                status(Code::NotFound, resource.not_found(), message, details)
+            }
+            Error::AlreadyExists(resource, id) => {
+                let message = format!("the {} {id} exists with other content; choose another id or key, or send the same content", resource.name());
+                let details = ErrorDetails::with_resource_info(format!("photometa.v1.{resource:?}"), id, "", "");
+                status(Code::AlreadyExists, resource.already_exists(), message, details)
+            }
+            Error::StaleEtag(resource, id) => {
+                let message = format!("the {} {id} has changed since its etag was read; read it again", resource.name());
+                let details = ErrorDetails::with_resource_info(format!("photometa.v1.{resource:?}"), id, "", "");
+                status(Code::Aborted, ErrorReason::StaleEtag, message, details)
+            }
+            Error::ConcurrentChange => {
+                let details = retry_after(Duration::from_millis(50));
+                status(Code::Aborted, ErrorReason::ConcurrentChange, "another change came in between; retry", details)
+            }
+            Error::Precondition(precondition, subject) => {
+                let (reason, message) = precondition.told();
+                let violation = PreconditionViolation::new(reason_name(reason), subject, message);
+                let details = ErrorDetails::with_precondition_failure(vec![violation]);
+                status(Code::FailedPrecondition, reason, message, details)
+            }
+            Error::Overloaded => {
+                let details = retry_after(Duration::from_millis(200));
+                status(Code::ResourceExhausted, ErrorReason::Overloaded, "the server is at its limit; retry later", details)
+            }
+            Error::DatabaseUnavailable(cause) => {
+                tracing::warn!(%cause, "the database cannot be reached");
+                let details = retry_after(Duration::from_millis(500));
+                status(Code::Unavailable, ErrorReason::DatabaseUnavailable, "the database cannot be reached; retry later", details)
+            }
+            Error::Draining => {
+                let details = retry_after(Duration::from_millis(100));
+                status(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", details)
+            }
+            Error::Deadline => status(
+                Code::DeadlineExceeded,
+                ErrorReason::DeadlineExceeded,
+                "the deadline has passed; a write may have happened: repeat it with the same id or natural key",
+                plain(),
+            ),
+            Error::RpcNotFound => status(Code::Unimplemented, ErrorReason::RpcNotFound, "this server has no such rpc", plain()),
+            Error::Database(error) => internal(&format!("{error:?}")),
+            Error::Internal(cause) => internal(&cause),
+        }
+    }
+}
+
+fn internal(cause: &str) -> Status {
+    tracing::error!(cause, "internal error");
+    status(Code::Internal, ErrorReason::Internal, "internal error; quote the x-request-id of this answer", ErrorDetails::new())
+}
+
+/// Turns an error into the status of one item of a batch.
+pub fn item_status(error: Error) -> tonic_types::Status {
+    let status = Status::from(error);
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}

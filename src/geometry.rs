@@ -1,0 +1,63 @@
+//! Boxes between the stored image and the upright one. Models see pixels of the stored image; people see it
+//! upright, as its EXIF orientation says. photometa keeps boxes in fractions of the upright image.
+
+/// A box by its top left corner; in pixels or fractions, as the function says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Rectangle {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// Turns a box in pixels of a stored image of `width` × `height` into fractions of the upright image.
+/// `orientation` is EXIF's, 1 to 8 (TIFF 6.0, tag 274); anything else counts as 1.
+pub fn upright(pixels: Rectangle, (width, height): (f64, f64), orientation: i16) -> Rectangle {
+    let (x, y) = (pixels.x / width, pixels.y / height);
+    let (w, h) = (pixels.width / width, pixels.height / height);
+    // The far corner's distance from the far edge is where a mirrored axis begins.
+    let (mirrored_x, mirrored_y) = (1.0 - x - w, 1.0 - y - h);
+    let (x, y, width, height) = match orientation {
+        2 => (mirrored_x, y, w, h),
+        3 => (mirrored_x, mirrored_y, w, h),
+        4 => (x, mirrored_y, w, h),
+        5 => (y, x, h, w),
+        6 => (mirrored_y, x, h, w),
+        7 => (mirrored_y, mirrored_x, h, w),
+        8 => (y, mirrored_x, h, w),
+        _ => (x, y, w, h),
+    };
+    // Rounding may leave a border box a hair outside.
+    let (x, y) = (x.max(0.0), y.max(0.0));
+    Rectangle { x, y, width: width.min(1.0 - x), height: height.min(1.0 - y) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upright_follows_the_eight_orientations() {
+        // A 400 × 200 image with a 40 × 10 box at (20, 30); expected corner and size in the upright image's pixels.
+        let pixels = Rectangle { x: 20.0, y: 30.0, width: 40.0, height: 10.0 };
+        for (orientation, (x, y, w, h), (width, height)) in [
+            (1, (20.0, 30.0, 40.0, 10.0), (400.0, 200.0)),
+            (2, (340.0, 30.0, 40.0, 10.0), (400.0, 200.0)),
+            (3, (340.0, 160.0, 40.0, 10.0), (400.0, 200.0)),
+            (4, (20.0, 160.0, 40.0, 10.0), (400.0, 200.0)),
+            (5, (30.0, 20.0, 10.0, 40.0), (200.0, 400.0)),
+            (6, (160.0, 20.0, 10.0, 40.0), (200.0, 400.0)),
+            (7, (160.0, 340.0, 10.0, 40.0), (200.0, 400.0)),
+            (8, (30.0, 340.0, 10.0, 40.0), (200.0, 400.0)),
+        ] {
+            let shown = upright(pixels, (400.0, 200.0), orientation);
+
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+            assert!(
+                close(shown.x * width, x) && close(shown.y * height, y) && close(shown.width * width, w) && close(shown.height * height, h),
+                "orientation {orientation}: {shown:?}"
+            );
+        }
+    }
+}

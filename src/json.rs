@@ -1,0 +1,107 @@
+//! Free JSON: google.protobuf.Struct on the wire, serde_json inside, JSONB in the database. What PostgreSQL
+//! or JSON cannot keep is refused here, before the database is asked.
+
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value as PbValue};
+use serde_json::{Map, Number, Value};
+
+use crate::check::{At, Violations};
+
+/// Deepest nesting of arrays and objects.
+pub const MAX_DEPTH: usize = 32;
+
+/// Reads a JSON object of at most `max_bytes` as compact text.
+pub fn object(checks: &mut Violations, at: &At<'_>, value: Struct, max_bytes: usize) -> Value {
+    let value = nested(checks, at, value);
+    fits(checks, at, &value, max_bytes);
+    value
+}
+
+/// Reads a JSON object whose size is bounded by what it is part of.
+pub fn nested(checks: &mut Violations, at: &At<'_>, value: Struct) -> Value {
+    let mut problem = None;
+    let value = read_object(value, 1, &mut problem);
+    if let Some(problem) = problem {
+        checks.refuse(at, problem);
+    }
+    value
+}
+
+/// Refuses a document of more than `max_bytes` as compact text.
+pub fn fits(checks: &mut Violations, at: &At<'_>, value: &Value, max_bytes: usize) {
+    let size = value.to_string().len();
+    if size > max_bytes {
+        checks.refuse(at, format!("is {size} bytes as JSON; {max_bytes} are allowed"));
+    }
+}
+
+fn read_object(object: Struct, depth: usize, problem: &mut Option<String>) -> Value {
+    if depth > MAX_DEPTH {
+        *problem = Some(format!("is nested more than {MAX_DEPTH} levels deep"));
+        return Value::Null;
+    }
+    let mut fields = Map::with_capacity(object.fields.len());
+    for (name, value) in object.fields {
+        if name.contains('\0') {
+            *problem = Some("contains a NUL character in a name".to_owned());
+        }
+        fields.insert(name, read(value, depth, problem));
+    }
+    Value::Object(fields)
+}
+
+fn read(value: PbValue, depth: usize, problem: &mut Option<String>) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(flag)) => Value::Bool(flag),
+        Some(Kind::StringValue(text)) => {
+            if text.contains('\0') {
+                *problem = Some("contains a NUL character".to_owned());
+            }
+            Value::String(text)
+        }
+        Some(Kind::NumberValue(number)) => self::number(number).unwrap_or_else(|| {
+            *problem = Some("contains a number that is NaN or infinite".to_owned());
+            Value::Null
+        }),
+        Some(Kind::StructValue(object)) => read_object(object, depth + 1, problem),
+        Some(Kind::ListValue(_)) if depth + 1 > MAX_DEPTH => {
+            *problem = Some(format!("is nested more than {MAX_DEPTH} levels deep"));
+            Value::Null
+        }
+        Some(Kind::ListValue(list)) => {
+            Value::Array(list.values.into_iter().map(|item| read(item, depth + 1, problem)).collect())
+        }
+    }
+}
+
+/// A finite number; whole numbers become JSON integers, which is what people wrote and SQL users expect.
+pub fn number(number: f64) -> Option<Value> {
+    // 2^53: above it, neighbours are further than 1 apart.
+    if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        return Some(Value::from(number as i64));
+    }
+    Number::from_f64(number).map(Value::Number)
+}
+
+/// Shows a stored JSON object as the wire does; anything else shows as an empty object.
+pub fn to_struct(value: Value) -> Struct {
+    match value {
+        Value::Object(fields) => Struct { fields: fields.into_iter().map(|(name, value)| (name, to_value(value))).collect() },
+        _ => Struct::default(),
+    }
+}
+
+fn to_value(value: Value) -> PbValue {
+    PbValue {
+        kind: Some(match value {
+            Value::Null => Kind::NullValue(0),
+            Value::Bool(flag) => Kind::BoolValue(flag),
+            Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+            Value::String(text) => Kind::StringValue(text),
+            Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(to_value).collect() }),
+            object @ Value::Object(_) => Kind::StructValue(to_struct(object)),
+        }),
+    }
+}

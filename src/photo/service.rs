@@ -1,0 +1,183 @@
+//! PhotoService: who, what, do, answer.
+
+use std::collections::HashMap;
+
+use tonic::{Request, Response, Status};
+
+use super::model::{Photo, View};
+use super::{convert, query};
+use crate::batch::Batch;
+use crate::auth::{Caller, READERS, WRITERS};
+use crate::db::{Access, Db, Tx};
+use crate::error::{Error, Resource, Result, item_status};
+use crate::id::PhotoId;
+use crate::page::{MAX_BYTES, Pages};
+use crate::pb::{self, photo_service_server::PhotoService};
+use crate::{detection, etag, tag};
+
+/// Most tags, and most detections, of a photo in view FULL.
+const MAX_NESTED: usize = 100;
+
+/// Serves photos.
+#[derive(Debug)]
+pub struct Service {
+    /// The door to the database.
+    pub db: Db,
+    /// Makes page tokens.
+    pub pages: Pages,
+}
+
+#[tonic::async_trait]
+impl PhotoService for Service {
+    async fn create_photo(&self, request: Request<pb::CreatePhotoRequest>) -> Result<Response<pb::CreatePhotoResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let new = [convert::create(&caller, request.into_inner())?];
+        let mut outcomes = self.db.scoped(&caller, Access::Write, async |tx| query::insert(&tx, &new).await).await?;
+        let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
+        Ok(Response::new(pb::CreatePhotoResponse { photo: Some(convert::to_pb(photo)), outcome: pb::WriteOutcome::of(created).into() }))
+    }
+
+    async fn batch_create_photos(&self, request: Request<pb::BatchCreatePhotosRequest>) -> Result<Response<pb::BatchCreatePhotosResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
+        let batch = Batch::admit(items, partial)?;
+        let stored = self.db.scoped(&caller, Access::Write, async |tx| batch.settle(query::insert(&tx, &batch.accepted).await?)).await?;
+        Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
+    }
+
+    async fn get_photo(&self, request: Request<pb::GetPhotoRequest>) -> Result<Response<pb::GetPhotoResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let (id, view) = convert::get(request.into_inner())?;
+        let photo = self.read(&caller, &[id], view).await?.pop();
+        let photo = photo.ok_or_else(|| Error::NotFound(Resource::Photo, id.to_string()))?;
+        Ok(Response::new(pb::GetPhotoResponse { photo: Some(photo) }))
+    }
+
+    async fn batch_get_photos(&self, request: Request<pb::BatchGetPhotosRequest>) -> Result<Response<pb::BatchGetPhotosResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let (ids, view) = convert::batch_get(request.into_inner())?;
+        let found = self.read(&caller, &ids, view).await?;
+        let found: HashMap<String, pb::Photo> = found.into_iter().map(|photo| (photo.id.clone(), photo)).collect();
+        let mut response = pb::BatchGetPhotosResponse::default();
+        for id in ids.iter().map(ToString::to_string) {
+            match found.get(&id) {
+                Some(photo) => response.photos.push(photo.clone()),
+                None => response.missing_ids.push(id),
+            }
+        }
+        if prost::Message::encoded_len(&response) > MAX_BYTES {
+            return Err(Error::invalid("ids", "names photos that together pass 3.5 MiB in this view; ask for fewer, or for less of each").into());
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn list_photos(&self, request: Request<pb::ListPhotosRequest>) -> Result<Response<pb::ListPhotosResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let convert::List { filter, order, view, mut page } = convert::list(&self.pages, &caller, request.into_inner())?;
+        let (after, limit) = (page.after.take(), page.limit());
+        let rows = self
+            .db
+            .scoped(&caller, Access::Read, async |tx| {
+                let photos = query::list(&tx, &filter, order, view, after, limit).await?;
+                let keys: Vec<_> = photos.iter().map(|photo| photo.sort_key(order)).collect();
+                Ok(keys.into_iter().zip(complete(&tx, photos, view).await?).collect::<Vec<_>>())
+            })
+            .await?;
+        let (photos, next_page_token) = self.pages.cut(&page, rows, |(key, _)| *key, |(_, photo)| photo);
+        Ok(Response::new(pb::ListPhotosResponse { photos, next_page_token }))
+    }
+
+    async fn update_photo(&self, request: Request<pb::UpdatePhotoRequest>) -> Result<Response<pb::UpdatePhotoResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let change = convert::update(request.into_inner())?;
+        let photo = self
+            .db
+            .scoped(&caller, Access::Write, async |tx| {
+                let stored = lock(&tx, change.id, &change.etag).await?;
+                if change.paths.is_empty() {
+                    return Ok(stored);
+                }
+                query::update(&tx, &query::apply(stored, &change)).await
+            })
+            .await?;
+        Ok(Response::new(pb::UpdatePhotoResponse { photo: Some(convert::to_pb(photo)) }))
+    }
+
+    async fn delete_photo(&self, request: Request<pb::DeletePhotoRequest>) -> Result<Response<pb::DeletePhotoResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let (id, etag) = convert::delete(request.into_inner())?;
+        let deleted = self
+            .db
+            .scoped(&caller, Access::Write, async |tx| {
+                lock(&tx, id, &etag).await?;
+                query::delete(&tx, id).await
+            })
+            .await?;
+        Ok(Response::new(pb::DeletePhotoResponse {
+            s3_key: deleted.s3_key,
+            detections_deleted: deleted.detections,
+            tags_deleted: deleted.tags,
+            feedback_deleted: deleted.feedback,
+        }))
+    }
+}
+
+impl Service {
+    async fn read(&self, caller: &Caller, ids: &[PhotoId], view: View) -> Result<Vec<pb::Photo>> {
+        if view == View::Full {
+            return self.db.scoped(caller, Access::Read, async |tx| complete(&tx, query::get(&tx, ids, view).await?, view).await).await;
+        }
+        let photos = self.db.once(caller, Access::Read, async |tx| query::get(&tx, ids, view).await).await?;
+        Ok(photos.into_iter().map(convert::to_pb).collect())
+    }
+}
+
+async fn lock(tx: &Tx, id: PhotoId, etag: &str) -> Result<Photo> {
+    let photo = query::lock(tx, id).await?.ok_or_else(|| Error::NotFound(Resource::Photo, id.to_string()))?;
+    if etag::is_stale(etag, photo.version, photo.created_at) {
+        return Err(Error::StaleEtag(Resource::Photo, id.to_string()));
+    }
+    Ok(photo)
+}
+
+/// Shows photos; in view FULL with their tags and detections, read together.
+async fn complete(tx: &Tx, photos: Vec<Photo>, view: View) -> Result<Vec<pb::Photo>> {
+    let ids: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
+    let mut photos: Vec<pb::Photo> = photos.into_iter().map(convert::to_pb).collect();
+    if view != View::Full || photos.is_empty() {
+        return Ok(photos);
+    }
+    let (mut tags, mut detections) = futures_util::future::try_join(
+        tag::of_photos(tx, &ids, MAX_NESTED + 1),
+        detection::of_photos(tx, &ids, MAX_NESTED + 1),
+    )
+    .await?;
+    for (photo, id) in photos.iter_mut().zip(ids) {
+        photo.tags = tags.remove(&id).unwrap_or_default();
+        photo.tags_truncated = photo.tags.len() > MAX_NESTED;
+        photo.tags.truncate(MAX_NESTED);
+        let all = detections.remove(&id).unwrap_or_default();
+        let found = all.len();
+        let mut bytes = 0;
+        photo.detections = all
+            .into_iter()
+            .take(MAX_NESTED)
+            .take_while(|detection| {
+                bytes += prost::Message::encoded_len(detection);
+                bytes <= MAX_BYTES / 2
+            })
+            .collect();
+        photo.detections_truncated = photo.detections.len() < found;
+    }
+    Ok(photos)
+}
+
+fn batch_result(outcome: Result<(Photo, bool)>) -> pb::BatchCreatePhotosResult {
+    match outcome {
+        Ok((photo, created)) => {
+            let photo = pb::Photo { exif_data: None, ..convert::to_pb(photo) };
+            pb::BatchCreatePhotosResult { photo: Some(photo), outcome: pb::WriteOutcome::of(created).into(), status: None }
+        }
+        Err(error) => pb::BatchCreatePhotosResult { photo: None, outcome: 0, status: Some(item_status(error)) },
+    }
+}

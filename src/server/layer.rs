@@ -1,0 +1,169 @@
+//! What every call passes through: it gets a request id, a deadline and a span, its credential is read, and
+//! whatever refuses it (tonic itself included) does so with a reason. Outermost of our layers: tonic's own
+//! deadline answers CANCELLED, so ours comes a little earlier.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::auth::token::{Claims, Verifier};
+use crate::auth::{Caller, Credential};
+use crate::error::Error;
+use crate::id::OrganizationId;
+
+const REQUEST_ID: &str = "x-request-id";
+/// How much earlier than the caller's deadline ours is.
+const HEAD_START: Duration = Duration::from_millis(5);
+
+/// Wraps every service.
+#[derive(Debug, Clone)]
+pub(super) struct CallLayer {
+    verifier: Arc<Verifier>,
+    longest: Duration,
+}
+
+impl CallLayer {
+    /// Verifies credentials, and ends calls after `longest`.
+    pub(super) fn new(verifier: Arc<Verifier>, longest: Duration) -> Self {
+        Self { verifier, longest }
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = Call<S>;
+
+    fn layer(&self, inner: S) -> Call<S> {
+        Call { inner, settings: self.clone() }
+    }
+}
+
+/// A service in the layer.
+#[derive(Debug, Clone)]
+pub(super) struct Call<S> {
+    inner: S,
+    settings: CallLayer,
+}
+
+impl<S> Service<Request<Body>> for Call<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let started = Instant::now();
+        let rpc = request.uri().path().trim_start_matches('/').to_owned();
+        let id = request_id(request.headers());
+        let deadline = started + self.settings.longest.min(asked_for(request.headers()).unwrap_or(Duration::MAX));
+        let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let found = self.settings.verifier.verify(authorization).map(|claims| caller(claims, rpc.clone(), deadline));
+        request.extensions_mut().insert(Credential(found));
+
+        let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
+        let inner = self.inner.call(request);
+        let answer = async move {
+            let outcome = tokio::time::timeout_at(deadline.into(), inner).await;
+            let mut response = match outcome {
+                Ok(response) => with_reason(response?),
+                Err(_) => Status::from(Error::Deadline).into_http(),
+            };
+            response.headers_mut().insert(REQUEST_ID, id);
+            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+            tracing::debug!(rpc.code = ?code, elapsed = ?started.elapsed(), "answered");
+            Ok(response)
+        };
+        Box::pin(answer.instrument(span))
+    }
+}
+
+fn caller(claims: Claims, rpc: String, deadline: Instant) -> Caller {
+    let organization = OrganizationId(claims.org.unwrap_or_default());
+    Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline }
+}
+
+/// The caller's id when it is short and printable, otherwise a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|id| (1..=128).contains(&id.len()) && id.to_str().is_ok());
+    given.cloned().unwrap_or_else(|| {
+        let made = Uuid::now_v7().to_string();
+        HeaderValue::from_str(&made).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    })
+}
+
+/// The caller's deadline from `grpc-timeout`: up to eight digits and a unit.
+fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    let asked = match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    };
+    Some(asked.saturating_sub(HEAD_START.min(asked / 10)))
+}
+
+/// Gives refusals that tonic itself made a reason of ours.
+fn with_reason(response: Response<Body>) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    if status.code() == Code::Ok || !status.details().is_empty() {
+        return response;
+    }
+    let error = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Error::TooLarge,
+        Code::Unimplemented if status.message().is_empty() => Error::RpcNotFound,
+        Code::DeadlineExceeded | Code::Cancelled => Error::Deadline,
+        Code::Unimplemented | Code::InvalidArgument => Error::Malformed(status.message().to_owned()),
+        _ => Error::Malformed(status.message().to_owned()),
+    };
+    Status::from(error).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asked_for_reads_every_unit_and_nothing_else() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2S", Some(Duration::from_secs(2))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("", None),
+            ("5", None),
+            ("-5S", None),
+            ("123456789S", None),
+            ("5x", None),
+        ] {
+            let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]);
+
+            let found = asked_for(&headers);
+
+            assert_eq!(found.is_some(), expected.is_some(), "{text}");
+            assert!(found <= expected && found >= expected.map(|all| all.saturating_sub(HEAD_START)), "{text}: {found:?}");
+        }
+    }
+}

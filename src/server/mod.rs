@@ -1,0 +1,106 @@
+//! The server: services, health, reflection, the layer around them, and a graceful end.
+
+mod layer;
+mod readiness;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Server;
+
+use crate::auth::token::Verifier;
+use crate::db::Db;
+use crate::page::Pages;
+use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
+
+/// How long clients have to notice NOT_SERVING before connections are told to go away.
+const NOTICE: Duration = Duration::from_millis(200);
+
+/// What a server needs.
+#[derive(Debug)]
+pub struct Parts {
+    /// The door to the database.
+    pub db: Db,
+    /// Makes page tokens.
+    pub pages: Pages,
+    /// Verifies credentials.
+    pub verifier: Verifier,
+    /// Longest time of a unary call.
+    pub request_timeout: Duration,
+    /// How long calls may go on after the end was asked for.
+    pub drain_timeout: Duration,
+}
+
+/// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, and after the
+/// drain timeout the server ends without those that have not.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+    let Parts { db, pages, verifier, request_timeout, drain_timeout } = parts;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let readiness = readiness::watch(db.clone(), reporter);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection_v1 = reflection().build_v1().map_err(std::io::Error::other)?;
+    let reflection_v1alpha = reflection().build_v1alpha().map_err(std::io::Error::other)?;
+
+    macro_rules! service {
+        ($module:ident::$server:ident, $implementation:expr) => {
+            pb::$module::$server::new($implementation)
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip)
+        };
+    }
+    macro_rules! with_database {
+        ($resource:ident) => {
+            $resource::Service { db: db.clone(), pages: pages.clone() }
+        };
+    }
+    let router = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(256)
+        // Ids, deadline, credential, and a reason on every refusal.
+        .layer(layer::CallLayer::new(Arc::new(verifier), request_timeout))
+        .add_service(health)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
+        .add_service(service!(session_service_server::SessionServiceServer, session::Service))
+        .add_service(service!(photo_service_server::PhotoServiceServer, with_database!(photo)))
+        .add_service(service!(detection_service_server::DetectionServiceServer, with_database!(detection)))
+        .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
+        .add_service(service!(feedback_service_server::FeedbackServiceServer, with_database!(feedback)))
+        .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
+        .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
+        .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)));
+
+    let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+    let mut server = std::pin::pin!(router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+        let _ = draining.await;
+    }));
+    tokio::select! {
+        ended = &mut server => return ended.map_err(std::io::Error::other),
+        () = stop => {}
+    }
+    tracing::info!("draining");
+    readiness.drain().await;
+    tokio::time::sleep(NOTICE).await;
+    let _ = drain.send(());
+    match tokio::time::timeout(drain_timeout, server).await {
+        Ok(ended) => ended.map_err(std::io::Error::other),
+        Err(_) => {
+            tracing::warn!(timeout = ?drain_timeout, "ending without the calls that are still running");
+            Ok(())
+        }
+    }
+}

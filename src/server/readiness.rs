@@ -1,0 +1,73 @@
+//! Readiness as grpc.health.v1 tells it: every service is SERVING while the database answers, and NOT_SERVING
+//! when it does not or the server drains. "" stands for the whole server.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::db::Db;
+
+const INTERVAL: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Every name that health is asked for.
+const NAMES: &[&str] = &[
+    "",
+    "photometa.v1.PhotoService",
+    "photometa.v1.DetectionService",
+    "photometa.v1.TagService",
+    "photometa.v1.FeedbackService",
+    "photometa.v1.OrganizationService",
+    "photometa.v1.UserService",
+    "photometa.v1.ProjectService",
+    "photometa.v1.SessionService",
+];
+
+/// Keeps health up to date until it is told to drain.
+pub(super) struct Readiness {
+    reporter: HealthReporter,
+    watcher: JoinHandle<()>,
+}
+
+/// Asks the database again and again whether it answers.
+pub(super) fn watch(db: Db, reporter: HealthReporter) -> Readiness {
+    let watched = reporter.clone();
+    let watcher = tokio::spawn(async move {
+        let mut before = None;
+        loop {
+            let answers = matches!(tokio::time::timeout(PATIENCE, db.ping()).await, Ok(Ok(()) | Err(crate::error::Error::Overloaded)));
+            if before != Some(answers) {
+                if before.is_some() || !answers {
+                    tracing::warn!(ready = answers, "readiness changed");
+                }
+                tell(&watched, answers).await;
+                before = Some(answers);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    });
+    Readiness { reporter, watcher }
+}
+
+async fn tell(reporter: &HealthReporter, ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+impl Readiness {
+    /// Says NOT_SERVING from now on.
+    pub(super) async fn drain(self) {
+        self.watcher.abort();
+        tell(&self.reporter, false).await;
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}

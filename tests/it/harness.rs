@@ -1,0 +1,287 @@
+//! A running service for one test: the real server over a socket, on a database of its own, and clients for
+//! whoever the test wants to be.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use photometa::auth::Role;
+use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
+use photometa::db::Db;
+use photometa::page::Pages;
+use photometa::pb;
+use photometa::server::{self, Parts};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client as Postgres;
+use tonic::metadata::MetadataValue;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
+
+use crate::cluster::{TestDatabase, connect};
+
+/// Signs the tests' credentials.
+pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
+
+/// The ids of one organization of the fixture.
+#[derive(Debug, Clone, Copy)]
+pub struct Organization {
+    /// The organization.
+    pub id: Uuid,
+    /// A user.
+    pub admin: Uuid,
+    /// A user who is a member of `house`.
+    pub member: Uuid,
+    /// A user who is a member of `bridge`.
+    pub outsider: Uuid,
+    /// A project.
+    pub house: Uuid,
+    /// Another project.
+    pub bridge: Uuid,
+}
+
+const fn organization(first: u128) -> Organization {
+    Organization {
+        id: id(first, 0x01),
+        admin: id(first, 0x11),
+        member: id(first, 0x12),
+        outsider: id(first, 0x13),
+        house: id(first, 0x21),
+        bridge: id(first, 0x22),
+    }
+}
+
+const fn id(first: u128, last: u128) -> Uuid {
+    Uuid::from_u128((first << 124) | 0x4000_8000_0000_0000_0000 | last)
+}
+
+/// Organization A.
+pub const A: Organization = organization(0xa);
+/// Organization B.
+pub const B: Organization = organization(0xb);
+
+/// Somebody with a credential.
+#[derive(Debug, Clone, Copy)]
+pub struct Who {
+    /// What they may do.
+    pub role: Role,
+    /// Their organization.
+    pub organization: Option<Uuid>,
+    /// They.
+    pub subject: Uuid,
+}
+
+impl Organization {
+    /// Its administrator.
+    pub fn as_admin(&self) -> Who {
+        Who { role: Role::OrgAdmin, organization: Some(self.id), subject: self.admin }
+    }
+
+    /// A person who is a member of `house`.
+    pub fn as_member(&self) -> Who {
+        Who { role: Role::OrgUser, organization: Some(self.id), subject: self.member }
+    }
+
+    /// A person who is a member of `bridge`, not of `house`.
+    pub fn as_outsider(&self) -> Who {
+        Who { role: Role::OrgUser, organization: Some(self.id), subject: self.outsider }
+    }
+
+    /// Its upload service or detection worker.
+    pub fn as_service(&self) -> Who {
+        Who { role: Role::Service, organization: Some(self.id), subject: Uuid::from_u128(0x5e) }
+    }
+}
+
+/// Platform staff.
+pub const OPERATOR: Who = Who { role: Role::Operator, organization: None, subject: Uuid::from_u128(0x0e) };
+
+/// Signs a credential that is valid for an hour.
+pub fn token(who: Who) -> String {
+    let exp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600;
+    sign(&Claims { sub: who.subject, org: who.organization, role: who.role, exp, iss: None, aud: None })
+}
+
+/// Signs claims as they are.
+pub fn sign(claims: &Claims) -> String {
+    sign_hs256(claims, SECRET).unwrap()
+}
+
+/// Adds a credential to every call.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<tonic::metadata::Ascii>);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A channel with a credential.
+pub type Authenticated = InterceptedService<Channel, Bearer>;
+
+/// A running service.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its database, past row security: for arranging and asserting.
+    pub postgres: Postgres,
+    /// Connections without a credential.
+    pub channel: Channel,
+    /// The database itself.
+    pub database: TestDatabase,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+macro_rules! clients {
+    ($($name:ident: $module:ident::$client:ident),+ $(,)?) => {$(
+        /// A client of this service for somebody.
+        pub fn $name(&self, who: Who) -> pb::$module::$client<Authenticated> {
+            pb::$module::$client::new(self.authenticated(who)).max_decoding_message_size(64 << 20).max_encoding_message_size(64 << 20)
+        }
+    )+};
+}
+
+impl App {
+    /// Starts the service on a fresh database with two organizations.
+    pub async fn start() -> Self {
+        Self::start_on(TestDatabase::clone_template().await).await
+    }
+
+    /// Starts the service on a database.
+    pub async fn start_on(database: TestDatabase) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let parts = Parts {
+            db: Db::new(database.app(), 4, Duration::from_secs(10)).unwrap(),
+            pages: Pages::new(SECRET),
+            verifier: Verifier::hs256(SECRET, &Expectations::default()),
+            request_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server::serve(parts, listener, async {
+            let _ = stopped.await;
+        }));
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let postgres = connect(&database.superuser()).await;
+        Self { address, postgres, channel, database, stop: Some(stop), server }
+    }
+
+    /// Asks the server to end, and waits until it has.
+    pub async fn stop(mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        (&mut self.server).await.unwrap().unwrap();
+    }
+
+    /// A channel with a credential.
+    pub fn authenticated(&self, who: Who) -> Authenticated {
+        self.with_authorization(&format!("Bearer {}", token(who)))
+    }
+
+    /// A channel with this authorization entry.
+    pub fn with_authorization(&self, value: &str) -> Authenticated {
+        InterceptedService::new(self.channel.clone(), Bearer(value.parse().unwrap()))
+    }
+
+    clients! {
+        photos: photo_service_client::PhotoServiceClient,
+        detections: detection_service_client::DetectionServiceClient,
+        tags: tag_service_client::TagServiceClient,
+        feedback: feedback_service_client::FeedbackServiceClient,
+        organizations: organization_service_client::OrganizationServiceClient,
+        users: user_service_client::UserServiceClient,
+        projects: project_service_client::ProjectServiceClient,
+        sessions: session_service_client::SessionServiceClient,
+    }
+
+    /// The number that a query answers, past row security.
+    pub async fn count(&self, query: &str) -> i64 {
+        self.postgres.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// The number of rows of every tenant table: what a refused call must not change.
+    pub async fn rows(&self) -> Vec<i64> {
+        let mut counts = Vec::new();
+        for table in ["organizations", "users", "projects", "project_members", "photos", "detections", "detection_events", "tags", "feedback"] {
+            counts.push(self.count(&format!("select count(*) from companycam_photos.{table}")).await);
+        }
+        counts
+    }
+
+    /// Registers a photo in `house` of the person's organization.
+    pub async fn photo(&self, organization: Organization, s3_key: &str) -> pb::Photo {
+        let request = pb::CreatePhotoRequest { photo: Some(photo(organization.house, s3_key)) };
+        self.photos(organization.as_service()).create_photo(request).await.unwrap().into_inner().photo.unwrap()
+    }
+
+    /// Stores a detection with one object `o1` on a photo.
+    pub async fn detection(&self, organization: Organization, photo_id: &str) -> pb::Detection {
+        let request = pb::CreateDetectionRequest { detection: Some(detection(photo_id)) };
+        self.detections(organization.as_service()).create_detection(request).await.unwrap().into_inner().detection.unwrap()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// A photo that is right in every field.
+pub fn photo(project: Uuid, s3_key: &str) -> pb::Photo {
+    pb::Photo {
+        project_id: project.to_string(),
+        s3_url: format!("https://example.com/{s3_key}"),
+        s3_key: s3_key.to_owned(),
+        width: Some(400),
+        height: Some(200),
+        ..Default::default()
+    }
+}
+
+/// A detection that is right in every field, with one object `o1`.
+pub fn detection(photo_id: &str) -> pb::Detection {
+    pb::Detection {
+        photo_id: photo_id.to_owned(),
+        detection_type: pb::DetectionType::Damage.into(),
+        model_version: "cracks-1".to_owned(),
+        results: Some(pb::DetectionResults { objects: vec![object("o1")], extra: None }),
+        processing_time: Some(prost_types::Duration { seconds: 0, nanos: 250_000_000 }),
+        ..Default::default()
+    }
+}
+
+/// An object that is right in every field.
+pub fn object(object_id: &str) -> pb::DetectedObject {
+    pb::DetectedObject {
+        object_id: object_id.to_owned(),
+        label: "crack".to_owned(),
+        confidence: Some(0.75),
+        r#box: Some(pb::BoundingBox { x: 0.25, y: 0.25, width: 0.5, height: 0.25 }),
+        ..Default::default()
+    }
+}
+
+/// The details of an error.
+pub fn details(status: &Status) -> ErrorDetails {
+    status.get_error_details()
+}
+
+/// The reason of an error.
+pub fn reason(status: &Status) -> String {
+    let info = details(status).error_info().cloned().unwrap_or_else(|| panic!("an ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "photometa.v1");
+    info.reason
+}
+
+/// The paths of an error's field violations.
+pub fn paths(status: &Status) -> Vec<String> {
+    let violations = details(status).bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
+}

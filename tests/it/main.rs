@@ -1,0 +1,9 @@
+//! Every integration test, in one binary: a real server on a free port, a database of its own for each test, in
+//! one PostgreSQL that the first test starts. Two organizations are always there.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod cluster;
+mod harness;
+
+mod smoke;
