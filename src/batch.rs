@@ -19,7 +19,8 @@ impl<T> Batch<T> {
     /// # Errors
     /// [`Error::Invalid`].
     pub fn admit(items: Vec<Result<T>>, partial: bool) -> Result<Self> {
-        let mut batch = Self { accepted: Vec::with_capacity(items.len()), refused: Vec::with_capacity(items.len()), partial };
+        let mut batch =
+            Self { accepted: Vec::with_capacity(items.len()), refused: Vec::with_capacity(items.len()), partial };
         for item in items {
             match item {
                 Ok(item) => {
@@ -33,7 +34,7 @@ impl<T> Batch<T> {
             return Ok(batch);
         }
         let mut violations = Vec::new();
-        for error in std::mem::take(&mut batch.refused).into_iter() {
+        for error in std::mem::take(&mut batch.refused) {
             match error {
                 Some(Error::Invalid(found)) => violations.extend(found),
                 Some(other) => return Err(other),

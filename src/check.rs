@@ -98,7 +98,13 @@ impl Violations {
     }
 
     /// Reads a list of UUIDs whose number is bounded.
-    pub fn ids<I: From<Uuid>>(&mut self, at: &At<'_>, name: &str, texts: &[String], count: RangeInclusive<usize>) -> Vec<I> {
+    pub fn ids<I: From<Uuid>>(
+        &mut self,
+        at: &At<'_>,
+        name: &str,
+        texts: &[String],
+        count: RangeInclusive<usize>,
+    ) -> Vec<I> {
         if !self.count(&at.field(name), texts.len(), count) {
             return Vec::new();
         }
@@ -137,7 +143,12 @@ impl Violations {
     }
 
     /// Reads a number within a range.
-    pub fn within<N: PartialOrd + Display + Copy>(&mut self, at: &At<'_>, number: Option<N>, allowed: RangeInclusive<N>) -> Option<N> {
+    pub fn within<N: PartialOrd + Display + Copy>(
+        &mut self,
+        at: &At<'_>,
+        number: Option<N>,
+        allowed: RangeInclusive<N>,
+    ) -> Option<N> {
         let number = number?;
         if !allowed.contains(&number) {
             // NaN is in no range.
@@ -155,7 +166,8 @@ impl Violations {
     pub fn time(&mut self, at: &At<'_>, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
         let time = time?;
         // 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z, as google.protobuf.Timestamp says.
-        let whole = (-62_135_596_800..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+        let whole =
+            (-62_135_596_800..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
         let micros = time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos / 1000));
         match Timestamp::from_microsecond(micros) {
             Ok(time) if whole => Some(time),
@@ -167,7 +179,11 @@ impl Violations {
     }
 
     /// Reads a half-open range of time, either end of which may be absent.
-    pub fn time_range(&mut self, at: &At<'_>, range: Option<crate::pb::TimeRange>) -> (Option<Timestamp>, Option<Timestamp>) {
+    pub fn time_range(
+        &mut self,
+        at: &At<'_>,
+        range: Option<crate::pb::TimeRange>,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
         let Some(crate::pb::TimeRange { start, end }) = range else { return (None, None) };
         let start = self.time(&at.field("start"), start);
         let end = self.time(&at.field("end"), end);
@@ -204,7 +220,13 @@ impl Violations {
 
     /// Reads an update mask: the paths to change out of `mutable`, or `None` for "all that are set". Paths that
     /// are unknown or immutable are refused by name.
-    pub fn mask(&mut self, at: &At<'_>, mask: Option<prost_types::FieldMask>, mutable: &[&'static str], immutable: &[&str]) -> Option<Vec<&'static str>> {
+    pub fn mask(
+        &mut self,
+        at: &At<'_>,
+        mask: Option<prost_types::FieldMask>,
+        mutable: &[&'static str],
+        immutable: &[&str],
+    ) -> Option<Vec<&'static str>> {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() || paths == ["*"] {
             return None;
@@ -214,9 +236,15 @@ impl Violations {
             if let Some(known) = mutable.iter().find(|known| **known == path.as_str()) {
                 chosen.push(*known);
             } else if immutable.contains(&path.as_str()) {
-                self.refuse(&at.item("paths", index), format!("names {path}, which cannot be changed; {} can", mutable.join(", ")));
+                self.refuse(
+                    &at.item("paths", index),
+                    format!("names {path}, which cannot be changed; {} can", mutable.join(", ")),
+                );
             } else {
-                self.refuse(&at.item("paths", index), format!("names {path:?}, which is no field; {} can be changed", mutable.join(", ")));
+                self.refuse(
+                    &at.item("paths", index),
+                    format!("names {path:?}, which is no field; {} can be changed", mutable.join(", ")),
+                );
             }
         }
         Some(chosen)

@@ -46,7 +46,9 @@ impl FromStr for Secret {
 /// Reads an HS256 secret.
 fn jwt_secret(value: &str) -> Result<Secret, String> {
     if value.len() < MIN_SECRET_BYTES {
-        return Err(format!("an HS256 secret has at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"));
+        return Err(format!(
+            "an HS256 secret has at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"
+        ));
     }
     Ok(Secret(value.to_owned()))
 }

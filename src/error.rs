@@ -127,8 +127,13 @@ impl Error {
         let Self::Database(error) = self else { return self };
         let Some(database) = error.as_db_error() else {
             // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.
-            let lost = error.is_closed() || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>());
-            return if lost { Self::DatabaseUnavailable(error.to_string()) } else { Self::Internal(format!("{error:?}")) };
+            let lost = error.is_closed()
+                || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+            return if lost {
+                Self::DatabaseUnavailable(error.to_string())
+            } else {
+                Self::Internal(format!("{error:?}"))
+            };
         };
         let state = database.code();
         if *state == SqlState::QUERY_CANCELED {
@@ -163,7 +168,9 @@ pub trait OnConstraint<T> {
 impl<T> OnConstraint<T> for Result<T> {
     fn on_constraint(self, name: &str, meaning: impl FnOnce() -> Error) -> Result<T> {
         self.map_err(|error| match &error {
-            Error::Database(cause) if cause.as_db_error().and_then(|cause| cause.constraint()) == Some(name) => meaning(),
+            Error::Database(cause) if cause.as_db_error().and_then(|cause| cause.constraint()) == Some(name) => {
+                meaning()
+            }
             _ => error,
         })
     }
@@ -206,9 +213,17 @@ impl Resource {
 impl Precondition {
     fn told(self) -> (ErrorReason, &'static str) {
         match self {
-            Self::ProjectArchived => (ErrorReason::ProjectArchived, "the project is archived and takes no new photos; set its status to ACTIVE first"),
-            Self::OrganizationNotEmpty => (ErrorReason::OrganizationNotEmpty, "the organization still has users or projects; delete them first"),
-            Self::ProjectNotEmpty => (ErrorReason::ProjectNotEmpty, "the project still has photos; delete them first, or archive the project"),
+            Self::ProjectArchived => (
+                ErrorReason::ProjectArchived,
+                "the project is archived and takes no new photos; set its status to ACTIVE first",
+            ),
+            Self::OrganizationNotEmpty => {
+                (ErrorReason::OrganizationNotEmpty, "the organization still has users or projects; delete them first")
+            }
+            Self::ProjectNotEmpty => (
+                ErrorReason::ProjectNotEmpty,
+                "the project still has photos; delete them first, or archive the project",
+            ),
             Self::UserInUse => (ErrorReason::UserInUse, "photos refer to the user; delete them first"),
         }
     }
@@ -230,16 +245,20 @@ fn retry_after(duration: Duration) -> ErrorDetails {
 }
 
 impl From<Error> for Status {
+    #[expect(clippy::too_many_lines, reason = "one arm per variant, all in one place")]
     fn from(error: Error) -> Self {
         let plain = ErrorDetails::new;
         match error.classified() {
             Error::Invalid(violations) => {
                 let message = match violations.as_slice() {
                     [only] => format!("{} {}", only.path, only.problem),
-                    [first, rest @ ..] => format!("{} {}, and {} more; see the details", first.path, first.problem, rest.len()),
+                    [first, rest @ ..] => {
+                        format!("{} {}, and {} more; see the details", first.path, first.problem, rest.len())
+                    }
                     [] => "the request breaks a rule".to_owned(),
                 };
-                let fields = violations.into_iter().map(|violation| FieldViolation::new(violation.path, violation.problem));
+                let fields =
+                    violations.into_iter().map(|violation| FieldViolation::new(violation.path, violation.problem));
                 let details = ErrorDetails::with_bad_request(fields.collect::<Vec<_>>());
                 status(Code::InvalidArgument, ErrorReason::InvalidFields, message, details)
             }
@@ -252,16 +271,22 @@ impl From<Error> for Status {
                 status(Code::InvalidArgument, ErrorReason::MalformedMessage, message, plain())
             }
             Error::TooLarge => {
-                let message = format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
+                let message =
+                    format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
                 status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
             }
             Error::Credential(problem) => {
                 let (reason, message) = match problem {
-                    CredentialProblem::Missing => {
-                        (ErrorReason::CredentialMissing, "no credential; send the metadata `authorization: Bearer <JWT>`".to_owned())
+                    CredentialProblem::Missing => (
+                        ErrorReason::CredentialMissing,
+                        "no credential; send the metadata `authorization: Bearer <JWT>`".to_owned(),
+                    ),
+                    CredentialProblem::Invalid(why) => {
+                        (ErrorReason::CredentialInvalid, format!("the credential {why}"))
                     }
-                    CredentialProblem::Invalid(why) => (ErrorReason::CredentialInvalid, format!("the credential {why}")),
-                    CredentialProblem::Expired => (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned()),
+                    CredentialProblem::Expired => {
+                        (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned())
+                    }
                 };
                 status(Code::Unauthenticated, reason, message, plain())
             }
@@ -277,12 +302,16 @@ impl From<Error> for Status {
                 status(Code::NotFound, resource.not_found(), message, details)
             }
             Error::AlreadyExists(resource, id) => {
-                let message = format!("the {} {id} exists with other content; choose another id or key, or send the same content", resource.name());
+                let message = format!(
+                    "the {} {id} exists with other content; choose another id or key, or send the same content",
+                    resource.name()
+                );
                 let details = ErrorDetails::with_resource_info(format!("photometa.v1.{resource:?}"), id, "", "");
                 status(Code::AlreadyExists, resource.already_exists(), message, details)
             }
             Error::StaleEtag(resource, id) => {
-                let message = format!("the {} {id} has changed since its etag was read; read it again", resource.name());
+                let message =
+                    format!("the {} {id} has changed since its etag was read; read it again", resource.name());
                 let details = ErrorDetails::with_resource_info(format!("photometa.v1.{resource:?}"), id, "", "");
                 status(Code::Aborted, ErrorReason::StaleEtag, message, details)
             }
@@ -298,16 +327,31 @@ impl From<Error> for Status {
             }
             Error::Overloaded => {
                 let details = retry_after(Duration::from_millis(200));
-                status(Code::ResourceExhausted, ErrorReason::Overloaded, "the server is at its limit; retry later", details)
+                status(
+                    Code::ResourceExhausted,
+                    ErrorReason::Overloaded,
+                    "the server is at its limit; retry later",
+                    details,
+                )
             }
             Error::DatabaseUnavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
                 let details = retry_after(Duration::from_millis(500));
-                status(Code::Unavailable, ErrorReason::DatabaseUnavailable, "the database cannot be reached; retry later", details)
+                status(
+                    Code::Unavailable,
+                    ErrorReason::DatabaseUnavailable,
+                    "the database cannot be reached; retry later",
+                    details,
+                )
             }
             Error::Draining => {
                 let details = retry_after(Duration::from_millis(100));
-                status(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", details)
+                status(
+                    Code::Unavailable,
+                    ErrorReason::Draining,
+                    "the server is shutting down; retry elsewhere",
+                    details,
+                )
             }
             Error::Deadline => status(
                 Code::DeadlineExceeded,
@@ -315,7 +359,9 @@ impl From<Error> for Status {
                 "the deadline has passed; a write may have happened: repeat it with the same id or natural key",
                 plain(),
             ),
-            Error::RpcNotFound => status(Code::Unimplemented, ErrorReason::RpcNotFound, "this server has no such rpc", plain()),
+            Error::RpcNotFound => {
+                status(Code::Unimplemented, ErrorReason::RpcNotFound, "this server has no such rpc", plain())
+            }
             Error::Database(error) => internal(&format!("{error:?}")),
             Error::Internal(cause) => internal(&cause),
         }
@@ -324,7 +370,12 @@ impl From<Error> for Status {
 
 fn internal(cause: &str) -> Status {
     tracing::error!(cause, "internal error");
-    status(Code::Internal, ErrorReason::Internal, "internal error; quote the x-request-id of this answer", ErrorDetails::new())
+    status(
+        Code::Internal,
+        ErrorReason::Internal,
+        "internal error; quote the x-request-id of this answer",
+        ErrorDetails::new(),
+    )
 }
 
 /// Turns an error into the status of one item of a batch.

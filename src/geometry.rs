@@ -55,7 +55,10 @@ mod tests {
 
             let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
             assert!(
-                close(shown.x * width, x) && close(shown.y * height, y) && close(shown.width * width, w) && close(shown.height * height, h),
+                close(shown.x * width, x)
+                    && close(shown.y * height, y)
+                    && close(shown.width * width, w)
+                    && close(shown.height * height, h),
                 "orientation {orientation}: {shown:?}"
             );
         }

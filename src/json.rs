@@ -88,7 +88,9 @@ pub fn number(number: f64) -> Option<Value> {
 /// Shows a stored JSON object as the wire does; anything else shows as an empty object.
 pub fn to_struct(value: Value) -> Struct {
     match value {
-        Value::Object(fields) => Struct { fields: fields.into_iter().map(|(name, value)| (name, to_value(value))).collect() },
+        Value::Object(fields) => {
+            Struct { fields: fields.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
+        }
         _ => Struct::default(),
     }
 }

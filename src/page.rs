@@ -85,10 +85,7 @@ impl Pages {
         let mut named = caller.rpc.as_bytes().to_vec();
         named.push(0);
         scope.encode(&mut named).map_err(|error| Error::Internal(error.to_string()))?;
-        let mut binding = Binding {
-            organization: caller.organization.0.into_bytes(),
-            scope: [0; SCOPE],
-        };
+        let mut binding = Binding { organization: caller.organization.0.into_bytes(), scope: [0; SCOPE] };
         binding.scope.copy_from_slice(&digest(&SHA256, &named).as_ref()[..SCOPE]);
 
         let after = if token.is_empty() || !checks.is_empty() { None } else { Some(self.open(&binding, token)?) };
@@ -118,7 +115,11 @@ impl Pages {
             last = Some(next);
             shown.push(message);
         }
-        let token = if shown.len() < found { last.map(|key| self.seal(&request.binding, &key)).unwrap_or_default() } else { String::new() };
+        let token = if shown.len() < found {
+            last.map(|key| self.seal(&request.binding, &key)).unwrap_or_default()
+        } else {
+            String::new()
+        };
         (shown, token)
     }
 

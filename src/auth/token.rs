@@ -89,9 +89,12 @@ impl Verifier {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(CredentialProblem::Invalid("is longer than 8 KiB"));
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|error| problem(&error))?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|error| problem(&error))?.claims;
         match (claims.role, claims.org) {
-            (Role::Operator, Some(_)) => Err(CredentialProblem::Invalid("has the role operator and a claim org; operators have none")),
+            (Role::Operator, Some(_)) => {
+                Err(CredentialProblem::Invalid("has the role operator and a claim org; operators have none"))
+            }
             (Role::Operator, None) => Ok(claims),
             (_, None) => Err(CredentialProblem::Invalid("lacks the claim org")),
             (_, Some(org)) if org.is_nil() => Err(CredentialProblem::Invalid("has a nil claim org")),
@@ -115,7 +118,9 @@ fn problem(error: &JwtError) -> CredentialProblem {
         ErrorKind::InvalidAudience => "is for another audience",
         ErrorKind::ImmatureSignature => "is not valid yet",
         ErrorKind::MissingRequiredClaim(_) => "lacks one of the claims sub, exp, iss, aud",
-        ErrorKind::Json(_) => "has claims that cannot be read: sub and org are UUIDs, role is operator, org_admin, org_user or service, exp is a number",
+        ErrorKind::Json(_) => {
+            "has claims that cannot be read: sub and org are UUIDs, role is operator, org_admin, org_user or service, exp is a number"
+        }
         _ => "is no readable JSON Web Token",
     })
 }

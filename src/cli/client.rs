@@ -91,15 +91,21 @@ impl Interceptor for Bearer {
 /// When the address is none, or nobody answers there within 5 seconds.
 pub(super) async fn connect(address: &str) -> Result<Channel, Failure> {
     if address.starts_with("https://") {
-        return Err(format!("{address}: this client speaks plain HTTP/2 only; set PHOTOMETA_ADDRESS to host:port").into());
+        return Err(
+            format!("{address}: this client speaks plain HTTP/2 only; set PHOTOMETA_ADDRESS to host:port").into()
+        );
     }
     let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(uri)
-        .map_err(|error| format!("{address} is no address ({error}); set PHOTOMETA_ADDRESS or --address to host:port"))?;
+    let endpoint = Endpoint::from_shared(uri).map_err(|error| {
+        format!("{address} is no address ({error}); set PHOTOMETA_ADDRESS or --address to host:port")
+    })?;
     let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_keepalive(Some(Duration::from_secs(30)));
     endpoint.connect().await.map_err(|error| {
         let cause = root_cause(&error);
-        format!("nobody answers at {address} ({cause}); is `photometa serve` running? set PHOTOMETA_ADDRESS or --address").into()
+        format!(
+            "nobody answers at {address} ({cause}); is `photometa serve` running? set PHOTOMETA_ADDRESS or --address"
+        )
+        .into()
     })
 }
 
@@ -156,7 +162,8 @@ mod tests {
 
     #[test]
     fn describe_lists_every_violation() {
-        let fields = ["width", "height"].map(|name| FieldViolation::new(format!("photo.{name}"), "is 0; 1 to 10 is allowed"));
+        let fields =
+            ["width", "height"].map(|name| FieldViolation::new(format!("photo.{name}"), "is 0; 1 to 10 is allowed"));
         let mut details = ErrorDetails::with_bad_request(fields.to_vec());
         details.set_error_info("INVALID_FIELDS", "photometa.v1", std::collections::HashMap::new());
         let status = Status::with_error_details(Code::InvalidArgument, "photo.width is 0, and 1 more", details);

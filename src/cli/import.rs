@@ -83,13 +83,16 @@ impl Coco {
         let Self { file, project, detection_type, model_version, concurrency, client } = self;
         let data = coco::read(&file)?;
         let target = Target { project, detection_type: detection_type.into(), model_version };
-        let token = client.token.ok_or("there is no credential; set PHOTOMETA_TOKEN to what `photometa token --role service --org UUID` prints")?;
+        let token = client.token.ok_or(
+            "there is no credential; set PHOTOMETA_TOKEN to what `photometa token --role service --org UUID` prints",
+        )?;
         let clients = Clients::new(&connect(&client.address).await?, &token)?;
         admitted(&clients, project).await?;
 
         let started = Instant::now();
         let photos = send::photos(&clients, &data, &target, concurrency.into()).await.map_err(interrupted)?;
-        let detections = send::detections(&clients, &data, &target, &photos, concurrency.into()).await.map_err(interrupted)?;
+        let detections =
+            send::detections(&clients, &data, &target, &photos, concurrency.into()).await.map_err(interrupted)?;
         let report = Report { photos: photos.tally, detections, elapsed: started.elapsed() };
         tell(&file, &report)
     }
@@ -114,7 +117,8 @@ async fn admitted(clients: &Clients, project: Uuid) -> Result<(), Failure> {
 }
 
 fn interrupted(failure: Failure) -> Failure {
-    format!("the import ended early: {failure}\nwhat was stored stays; the same command again goes on from there").into()
+    format!("the import ended early: {failure}\nwhat was stored stays; the same command again goes on from there")
+        .into()
 }
 
 /// What the import did.
@@ -133,7 +137,7 @@ impl fmt::Display for Report {
         write!(f, "imported {} photos ({photos}), ", photos.stored())?;
         write!(f, "{} detections with {} objects ({detections}", detections.stored(), detections.objects)?;
         if detections.unboxed > 0 {
-            write!(f, "; {} objects without a box, theirs being empty", detections.unboxed)?;
+            write!(f, "; {} objects without a box", detections.unboxed)?;
         }
         write!(f, ") in {seconds:.1} s: {rate:.0} objects/s")
     }

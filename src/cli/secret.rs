@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use base64::Engine as _;
+
 use super::Failure;
 use crate::config::{Credentials, Database, Secret};
 
@@ -37,8 +39,9 @@ pub(super) fn find_or_make(database: &Database, credentials: &Credentials) -> Re
         return Ok((secret, true));
     }
     let mut bytes = [0; 32];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).map_err(|_| "the system gives no random numbers")?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| "the system gives no random numbers")?;
+    let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(FILE));
     match file {
         Ok(mut file) => file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?,
@@ -49,8 +52,13 @@ pub(super) fn find_or_make(database: &Database, credentials: &Credentials) -> Re
 
 fn read(folder: &Path) -> Result<Option<Secret>, Failure> {
     match fs::read_to_string(folder.join(FILE)) {
-        Ok(text) if text.trim().len() >= crate::auth::token::MIN_SECRET_BYTES => Ok(Some(Secret::from(text.trim().to_owned()))),
-        Ok(_) => Err(format!("{} is too short for a secret; delete it to have a new one made", folder.join(FILE).display()).into()),
+        Ok(text) if text.trim().len() >= crate::auth::token::MIN_SECRET_BYTES => {
+            Ok(Some(Secret::from(text.trim().to_owned())))
+        }
+        Ok(_) => {
+            Err(format!("{} is too short for a secret; delete it to have a new one made", folder.join(FILE).display())
+                .into())
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot read {}: {error}", folder.join(FILE).display()).into()),
     }

@@ -34,26 +34,23 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         }
     };
     // First of all: a taken port is told before a database is started.
-    let listener = TcpListener::bind(listen.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen))?;
+    let listener = TcpListener::bind(listen.listen).await.map_err(|error| {
+        format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen)
+    })?;
     let address = listener.local_addr()?;
 
-    let (running, app, owner, (jwt_secret, development)) = match &database.database_url {
-        Some(url) => {
-            let app: Config = url.reveal().parse().map_err(|error| format!("the database URL cannot be read: {error}"))?;
-            let owner = migrate::migration_config(&database)?.unwrap_or_else(|| app.clone());
-            let jwt_secret = credentials.jwt_secret.clone().ok_or(
-                "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
-            )?;
-            (None, app, owner, (jwt_secret, false))
-        }
-        None => {
-            let running = embedded(&database).await?;
-            let (app, owner) = (running.config(LOGIN, DATABASE), running.config("postgres", DATABASE));
-            let secret = secret::find_or_make(&database, &credentials)?;
-            (Some(running), app, owner, secret)
-        }
+    let (running, app, owner, (jwt_secret, development)) = if let Some(url) = &database.database_url {
+        let app: Config = url.reveal().parse().map_err(|error| format!("the database URL cannot be read: {error}"))?;
+        let owner = migrate::migration_config(&database)?.unwrap_or_else(|| app.clone());
+        let jwt_secret = credentials.jwt_secret.clone().ok_or(
+            "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
+        )?;
+        (None, app, owner, (jwt_secret, false))
+    } else {
+        let running = embedded(&database).await?;
+        let (app, owner) = (running.config(LOGIN, DATABASE), running.config("postgres", DATABASE));
+        let secret = secret::find_or_make(&database, &credentials)?;
+        (Some(running), app, owner, secret)
     };
     let mut migrator = Migrator::connect(&owner).await?;
     for name in migrator.up().await? {
@@ -77,7 +74,8 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     if let Some(file) = &listen.address_file {
         // By rename, so that nobody reads half an address.
         let partial = file.with_extension("partial");
-        std::fs::write(&partial, address.to_string()).and_then(|()| std::fs::rename(&partial, file))
+        std::fs::write(&partial, address.to_string())
+            .and_then(|()| std::fs::rename(&partial, file))
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     served.await??;
@@ -126,12 +124,20 @@ async fn welcome(
     println!("\n  export PHOTOMETA_TOKEN={token}\n");
     println!("with grpcurl:");
     println!("  grpcurl -plaintext {address} list");
-    println!("  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto");
-    println!("  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" {address} photometa.v1.PhotoService/ListPhotos");
+    println!(
+        "  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto"
+    );
+    println!(
+        "  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" {address} photometa.v1.PhotoService/ListPhotos"
+    );
     println!("with buf:");
     let buf = "buf curl --protocol grpc --http2-prior-knowledge";
     println!("  {buf} --list-methods http://{address}");
-    println!("  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto");
-    println!("  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos");
+    println!(
+        "  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto"
+    );
+    println!(
+        "  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos"
+    );
     Ok(())
 }

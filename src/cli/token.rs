@@ -33,7 +33,9 @@ impl Token {
         let Self { role, org, sub, ttl } = self;
         match (role, org) {
             (Role::Operator, Some(_)) => return Err("operators belong to no organization; leave --org out".into()),
-            (Role::OrgAdmin | Role::OrgUser | Role::Service, None) => return Err(format!("the role {} needs --org UUID", role.name()).into()),
+            (Role::OrgAdmin | Role::OrgUser | Role::Service, None) => {
+                return Err(format!("the role {} needs --org UUID", role.name()).into());
+            }
             _ => {}
         }
         let secret = secret::find(database, credentials)?;
@@ -43,7 +45,12 @@ impl Token {
 }
 
 /// Signs a credential for a role, organization and subject.
-pub(super) fn sign(secret: &Secret, credentials: &Credentials, (role, org, sub): (Role, Option<Uuid>, Uuid), ttl: Duration) -> Result<String, Failure> {
+pub(super) fn sign(
+    secret: &Secret,
+    credentials: &Credentials,
+    (role, org, sub): (Role, Option<Uuid>, Uuid),
+    ttl: Duration,
+) -> Result<String, Failure> {
     let exp = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_add(ttl).as_secs();
     let expected = credentials.expectations();
     let claims = Claims { sub, org, role, exp, iss: expected.issuer, aud: expected.audience };

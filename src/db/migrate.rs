@@ -74,9 +74,18 @@ impl std::fmt::Display for MigrateError {
                 f,
                 "the role {role} may not create roles, and they are missing; have an administrator run deploy/postgres/roles.sql in this database, then grant photometa_owner to {role}"
             ),
-            Self::Locked => write!(f, "another migration has held the lock for {} s; see pg_locks for advisory locks", LOCK_WAIT.as_secs()),
-            Self::Ahead(version) => write!(f, "the database is at version {version}, which this program does not know; run a newer photometa"),
-            Self::UnknownVersion(version) => write!(f, "there is no version {version}; the newest is {}", VERSIONS.len()),
+            Self::Locked => write!(
+                f,
+                "another migration has held the lock for {} s; see pg_locks for advisory locks",
+                LOCK_WAIT.as_secs()
+            ),
+            Self::Ahead(version) => write!(
+                f,
+                "the database is at version {version}, which this program does not know; run a newer photometa"
+            ),
+            Self::UnknownVersion(version) => {
+                write!(f, "there is no version {version}; the newest is {}", VERSIONS.len())
+            }
         }
     }
 }
@@ -84,7 +93,8 @@ impl std::fmt::Display for MigrateError {
 impl std::error::Error for MigrateError {}
 
 fn causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl From<tokio_postgres::Error> for MigrateError {
@@ -132,7 +142,9 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError`]; versions before the one that failed stay applied.
     pub async fn up(&mut self) -> Result<Vec<String>, MigrateError> {
-        if let Some(version) = self.current().await?.filter(|version| usize::try_from(*version).unwrap_or(usize::MAX) > VERSIONS.len()) {
+        if let Some(version) =
+            self.current().await?.filter(|version| usize::try_from(*version).unwrap_or(usize::MAX) > VERSIONS.len())
+        {
             return Err(MigrateError::Ahead(version));
         }
         let migrations: Vec<Migration> = VERSIONS
@@ -172,7 +184,9 @@ impl Migrator {
             let number = i32::try_from(number).unwrap_or(i32::MAX);
             let transaction = self.client.transaction().await?;
             transaction.batch_execute(version.down).await?;
-            transaction.execute("delete from companycam_photos.refinery_schema_history where version = $1", &[&number]).await?;
+            transaction
+                .execute("delete from companycam_photos.refinery_schema_history where version = $1", &[&number])
+                .await?;
             transaction.commit().await?;
             undone.push(version.name.to_owned());
         }
@@ -184,13 +198,17 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError::Database`].
     pub async fn current(&self) -> Result<Option<u32>, MigrateError> {
-        let exists: bool =
-            self.client.query_one_scalar("select to_regclass('companycam_photos.refinery_schema_history') is not null", &[]).await?;
+        let exists: bool = self
+            .client
+            .query_one_scalar("select to_regclass('companycam_photos.refinery_schema_history') is not null", &[])
+            .await?;
         if !exists {
             return Ok(None);
         }
-        let version: Option<i32> =
-            self.client.query_one_scalar("select max(version)::int from companycam_photos.refinery_schema_history", &[]).await?;
+        let version: Option<i32> = self
+            .client
+            .query_one_scalar("select max(version)::int from companycam_photos.refinery_schema_history", &[])
+            .await?;
         Ok(version.and_then(|version| u32::try_from(version).ok()))
     }
 }
@@ -199,7 +217,8 @@ impl Migrator {
 async fn lock(client: &Client) -> Result<(), MigrateError> {
     let started = std::time::Instant::now();
     loop {
-        let taken: bool = client.query_one_scalar("select pg_try_advisory_lock(hashtext('photometa migrate'))", &[]).await?;
+        let taken: bool =
+            client.query_one_scalar("select pg_try_advisory_lock(hashtext('photometa migrate'))", &[]).await?;
         if taken {
             return Ok(());
         }
@@ -211,7 +230,9 @@ async fn lock(client: &Client) -> Result<(), MigrateError> {
 }
 
 async fn prepare_roles(client: &Client) -> Result<(), MigrateError> {
-    let may: bool = client.query_one_scalar("select rolsuper or rolcreaterole from pg_roles where rolname = current_user", &[]).await?;
+    let may: bool = client
+        .query_one_scalar("select rolsuper or rolcreaterole from pg_roles where rolname = current_user", &[])
+        .await?;
     if may {
         client.batch_execute(ROLES).await?;
         return Ok(());

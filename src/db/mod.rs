@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 
 use lease::Lease;
 pub use sql::Sql;
-pub use tx::Tx;
+pub use tx::{Params, Tx};
 
 /// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
 const ATTEMPTS: u32 = 3;

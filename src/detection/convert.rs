@@ -2,9 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{
-    Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Rollback, SortKey,
-};
+use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Rollback, SortKey};
 use super::object::{self, box_to_json};
 use crate::auth::Caller;
 use crate::check::{At, Violations, to_pb_time};
@@ -87,7 +85,7 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection)
                 checks.refuse(&at.field("object_id"), "repeats the object_id of another object");
             }
             pixel_boxes.extend(object.pixel_box.map(|pixels| (index, pixels)));
-            kept.push(object.to_json());
+            kept.push(object.into_json());
         }
     }
     let mut results = Map::from_iter([("objects".to_owned(), Value::Array(kept))]);
@@ -154,10 +152,8 @@ fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
 }
 
 fn type_names(checks: &mut Violations, at: &At<'_>, kinds: &[i32]) -> Vec<&'static str> {
-    let names = kinds
-        .iter()
-        .enumerate()
-        .filter_map(|(index, kind)| type_name(checks.known(&at.item("types", index), *kind)));
+    let names =
+        kinds.iter().enumerate().filter_map(|(index, kind)| type_name(checks.known(&at.item("types", index), *kind)));
     names.collect()
 }
 
@@ -216,7 +212,8 @@ pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListDetectionsRe
             Order::NewestFirst
         }
     };
-    let full = checks.known_or_default::<pb::DetectionView>(&At::REQUEST.field("view"), view) == pb::DetectionView::Full;
+    let full =
+        checks.known_or_default::<pb::DetectionView>(&At::REQUEST.field("view"), view) == pb::DetectionView::Full;
     let page = pages.read(&mut checks, caller, (page_size, &page_token), &scope)?;
     checks.finish()?;
     Ok(List { filter, order, full, page })
@@ -305,14 +302,15 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         model_version,
         run_id,
         results: full.then(|| pb::DetectionResults {
-            objects: results["objects"].as_array().map(|kept| kept.iter().map(object::from_json).collect()).unwrap_or_default(),
+            objects: results["objects"]
+                .as_array()
+                .map(|kept| kept.iter().map(object::from_json).collect())
+                .unwrap_or_default(),
             extra: results.get_mut("extra").map(|extra| json::to_struct(extra.take())),
         }),
         confidence,
-        processing_time: processing_time_ms.map(|whole| prost_types::Duration {
-            seconds: i64::from(whole / 1000),
-            nanos: whole % 1000 * 1_000_000,
-        }),
+        processing_time: processing_time_ms
+            .map(|whole| prost_types::Duration { seconds: i64::from(whole / 1000), nanos: whole % 1000 * 1_000_000 }),
         create_time: Some(to_pb_time(created_at)),
         update_time: Some(to_pb_time(updated_at)),
         user_confirmed,

@@ -1,17 +1,27 @@
 //! Detections: one row is one run of one model on one photo. What the model said never changes; people's
 //! feedback shows beside it. A run that found nothing is a result too.
 
+/// The columns of a detection but its results, of a table or query `d`.
+macro_rules! columns {
+    () => {
+        "d.id, d.project_id, d.photo_id, d.detection_type, d.model_version, d.run_id, d.confidence, d.processing_time_ms,
+         d.created_at, d.updated_at, d.user_confirmed, d.user_feedback, d.version"
+    };
+}
+
 mod convert;
 mod model;
 pub(crate) mod object;
 mod query;
 mod service;
+mod write;
 
 use std::collections::HashMap;
 
 pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
-pub(crate) use query::{lock, review};
+pub(crate) use query::lock;
 pub use service::Service;
+pub(crate) use write::review;
 
 use crate::db::Tx;
 use crate::error::Result;

@@ -74,10 +74,16 @@ fn positive_box(checks: &mut Violations, at: &At<'_>, found: Rectangle) -> Recta
 /// Refuses a box that leaves its image by more than `slack`; less is cut back.
 fn inside(checks: &mut Violations, at: &At<'_>, found: &mut Rectangle, (width, height): (f64, f64), slack: f64) {
     if found.x + found.width > width + slack {
-        checks.refuse(&at.field("width"), format!("reaches {} from the left; the image ends at {width}", found.x + found.width));
+        checks.refuse(
+            &at.field("width"),
+            format!("reaches {} from the left; the image ends at {width}", found.x + found.width),
+        );
     }
     if found.y + found.height > height + slack {
-        checks.refuse(&at.field("height"), format!("reaches {} from the top; the image ends at {height}", found.y + found.height));
+        checks.refuse(
+            &at.field("height"),
+            format!("reaches {} from the top; the image ends at {height}", found.y + found.height),
+        );
     }
     found.width = found.width.min(width - found.x);
     found.height = found.height.min(height - found.y);
@@ -101,7 +107,10 @@ fn points(checks: &mut Violations, at: &At<'_>, outline: pb::Polygon) -> Vec<(f6
 /// Turns a box in pixels of the stored image into a box of the upright image.
 pub fn place(checks: &mut Violations, at: &At<'_>, mut pixels: Rectangle, frame: Frame) -> Option<Rectangle> {
     let Some((width, height)) = frame.size else {
-        checks.refuse(at, "needs the photo's width and height, which are not known; set them with UpdatePhoto, or give box");
+        checks.refuse(
+            at,
+            "needs the photo's width and height, which are not known; set them with UpdatePhoto, or give box",
+        );
         return None;
     };
     let size = (f64::from(width), f64::from(height));
@@ -111,9 +120,12 @@ pub fn place(checks: &mut Violations, at: &At<'_>, mut pixels: Rectangle, frame:
 
 impl Object {
     /// The object as it is kept.
-    pub fn to_json(self) -> Value {
+    pub fn into_json(self) -> Value {
         let mut kept = Map::new();
-        kept.insert("object_id".to_owned(), Value::String(self.object_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())));
+        kept.insert(
+            "object_id".to_owned(),
+            Value::String(self.object_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())),
+        );
         kept.insert("label".to_owned(), Value::String(self.label));
         if let Some(confidence) = self.confidence {
             kept.insert("confidence".to_owned(), json!(confidence));
@@ -146,15 +158,18 @@ pub fn box_from_json(kept: &Value) -> pb::BoundingBox {
 /// Shows a kept object.
 pub fn from_json(kept: &Value) -> pb::DetectedObject {
     let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let polygon = kept.get("polygon").and_then(|polygon| polygon.get("points")).and_then(Value::as_array).map(|points| pb::Polygon {
-        points: points
-            .iter()
-            .map(|point| {
-                let number = |name: &str| point.get(name).and_then(Value::as_f64).unwrap_or_default();
-                pb::Point { x: number("x"), y: number("y") }
-            })
-            .collect(),
-    });
+    let polygon =
+        kept.get("polygon").and_then(|polygon| polygon.get("points")).and_then(Value::as_array).map(|points| {
+            pb::Polygon {
+                points: points
+                    .iter()
+                    .map(|point| {
+                        let number = |name: &str| point.get(name).and_then(Value::as_f64).unwrap_or_default();
+                        pb::Point { x: number("x"), y: number("y") }
+                    })
+                    .collect(),
+            }
+        });
     pb::DetectedObject {
         object_id: text("object_id"),
         label: text("label"),

@@ -1,4 +1,4 @@
-//! Detections in the database. Each change writes its event in the same statement or transaction.
+//! Reads of detections.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Rollback, SortKey};
+use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Rollback, SortKey};
 use crate::db::{Sql, Tx};
-use crate::error::{Error, Resource, Result};
-use crate::id::{DetectionId, PhotoId, now};
+use crate::error::{Error, Result};
+use crate::id::{DetectionId, PhotoId};
 use crate::sql;
-
-macro_rules! columns {
-    () => {
-        "d.id, d.project_id, d.photo_id, d.detection_type, d.model_version, d.run_id, d.confidence, d.processing_time_ms,
-         d.created_at, d.updated_at, d.user_confirmed, d.user_feedback, d.version"
-    };
-}
 
 impl TryFrom<Row> for Detection {
     type Error = Error;
@@ -40,136 +33,6 @@ impl TryFrom<Row> for Detection {
             version: row.try_get("version")?,
         })
     }
-}
-
-/// Photos are joined, so that a missing or invisible one costs only its own row. The event of a creation has
-/// the detection's id.
-const INSERT: Sql = sql!(
-    "with d as (
-         insert into companycam_photos.detections as d
-           (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence,
-            processing_time_ms, created_at, updated_at, content_digest)
-         select p.organization_id, u.id, p.project_id, p.id, u.detection_type, u.model_version, u.run_id, u.results,
-                u.confidence, u.processing_time_ms, $11, $11, u.content_digest
-         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])
-              as u (id, photo_id, detection_type, model_version, run_id, results, confidence, processing_time_ms, content_digest)
-         join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
-         where p.organization_id = $1
-         on conflict do nothing
-         returning d.*
-     ), event as (
-         insert into companycam_photos.detection_events as e
-           (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
-         select d.organization_id, d.created_at, d.id, d.project_id, d.photo_id, d.id, 'created', d.model_version,
-                d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type)
-         from d
-     )
-     select ",
-    columns!(),
-    ", d.results from d"
-);
-
-/// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
-const EXPLAIN: Sql = sql!(
-    "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id, d.results, ",
-    columns!(),
-    " from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-           with ordinality as u (id, photo_id, detection_type, model_version, run_id, position)
-     left join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
-     left join lateral (
-         select by_id.* from companycam_photos.detections by_id where by_id.organization_id = $1 and by_id.id = u.id
-         union all
-         select by_run.* from companycam_photos.detections by_run
-         where by_run.organization_id = $1 and by_run.photo_id = u.photo_id and by_run.detection_type = u.detection_type
-           and by_run.model_version = u.model_version and by_run.run_id = u.run_id and by_run.id <> u.id
-     ) d on true"
-);
-
-/// Stores detections, each on its own: `true` with those that are new.
-pub(super) async fn insert(tx: &Tx, new: &[&NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
-    macro_rules! column {
-        ($field:ident) => {
-            &new.iter().map(|detection| &detection.$field).collect::<Vec<_>>()
-        };
-    }
-    let digests: Vec<&[u8]> = new.iter().map(|detection| detection.content_digest.as_slice()).collect();
-    let rows = tx
-        .query(
-            &INSERT,
-            &[
-                tx.organization(),
-                column!(id),
-                column!(photo_id),
-                column!(detection_type),
-                column!(model_version),
-                column!(run_id),
-                column!(results),
-                column!(confidence),
-                column!(processing_time_ms),
-                &digests,
-                &now(),
-            ],
-        )
-        .await?;
-    let mut inserted = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let detection = Detection::try_from(row)?;
-        inserted.insert(detection.id, detection);
-    }
-    // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
-    let mut outcomes: Vec<Option<Result<(Detection, bool)>>> =
-        new.iter().map(|detection| inserted.remove(&detection.id).map(|detection| Ok((detection, true)))).collect();
-    let open: Vec<usize> = (0..new.len()).filter(|&index| outcomes[index].is_none()).collect();
-    if !open.is_empty() {
-        explain(tx, new, &open, &mut outcomes).await?;
-    }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
-}
-
-async fn explain(
-    tx: &Tx,
-    new: &[&NewDetection],
-    open: &[usize],
-    outcomes: &mut [Option<Result<(Detection, bool)>>],
-) -> Result<()> {
-    macro_rules! column {
-        ($field:ident) => {
-            &open.iter().map(|&index| &new[index].$field).collect::<Vec<_>>()
-        };
-    }
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
-        tx.organization(),
-        column!(id),
-        column!(photo_id),
-        column!(detection_type),
-        column!(model_version),
-        column!(run_id),
-    ];
-    for row in tx.query(&EXPLAIN, &params).await? {
-        let position: i32 = row.try_get("position")?;
-        let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
-        let wanted = new[index];
-        let taken = || Err(Error::AlreadyExists(Resource::Detection, wanted.id.to_string()));
-        let outcome = match row.try_get::<_, Option<Vec<u8>>>("content_digest")? {
-            Some(digest) => {
-                let same_id: bool = row.try_get("same_id")?;
-                if digest == wanted.content_digest && (same_id || !wanted.id_chosen) {
-                    Ok((Detection::try_from(row)?, false))
-                } else if same_id || wanted.id_chosen {
-                    taken()
-                } else {
-                    let found = Detection::try_from(row)?;
-                    Err(Error::AlreadyExists(Resource::Detection, found.id.to_string()))
-                }
-            }
-            None if row.try_get("photo_found")? => Err(Error::ConcurrentChange),
-            None => Err(Error::NotFound(Resource::Photo, wanted.photo_id.to_string())),
-        };
-        // Two rows when the id is one detection's and the run another's: a conflict either way.
-        let outcome = if outcomes[index].is_some() { taken() } else { outcome };
-        outcomes[index] = Some(outcome);
-    }
-    Ok(())
 }
 
 const FRAMES: Sql = sql!(
@@ -309,8 +172,12 @@ macro_rules! queue {
              where d.organization_id = $1 and not d.user_confirmed and d.user_feedback is null
                and ($2::uuid[] is null or d.project_id = any($2))
                and ($3::text[] is null or d.detection_type = any($3))
-               and ($5::uuid is null or (", $key, ", d.id) > ($4, $5))
-             order by ", $key, ", d.id limit $6"
+               and ($5::uuid is null or (",
+            $key,
+            ", d.id) > ($4, $5))
+             order by ",
+            $key,
+            ", d.id limit $6"
         )
     };
 }
@@ -334,57 +201,6 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
         )
         .await?;
     rows.into_iter().map(Detection::try_from).collect()
-}
-
-const REVIEW: Sql = sql!(
-    "with d as (
-         update companycam_photos.detections as d
-         set user_confirmed = $3, user_feedback = $4, updated_at = $5, version = d.version + 1
-         where d.organization_id = $1 and d.id = $2
-         returning d.*
-     ), event as (
-         insert into companycam_photos.detection_events as e
-           (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
-         select d.organization_id, $5, $7, d.project_id, d.photo_id, d.id, $6, d.model_version, d.processing_time_ms,
-                jsonb_build_object('detection_type', d.detection_type, 'feedback_id', $4::jsonb -> 'feedback_id')
-         from d
-     )
-     select ",
-    columns!(),
-    ", d.results from d"
-);
-
-/// Shows the newest feedback on a locked detection, and writes the event (confirmed, rejected or corrected).
-pub(crate) async fn review(
-    tx: &Tx,
-    id: DetectionId,
-    confirmed: bool,
-    user_feedback: &Value,
-    at: Timestamp,
-    event_type: &str,
-) -> Result<Detection> {
-    let event_id = uuid::Uuid::now_v7();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [tx.organization(), &id, &confirmed, user_feedback, &at, &event_type, &event_id];
-    Detection::try_from(tx.query_one(&REVIEW, &params).await?)
-}
-
-const DELETE: Sql = sql!(
-    "with d as (
-         delete from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2) returning d.*
-     ), event as (
-         insert into companycam_photos.detection_events as e
-           (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
-         select d.organization_id, $3, gen_random_uuid(), d.project_id, d.photo_id, d.id, 'deleted', d.model_version,
-                d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type)
-         from d
-     )
-     select count(*) as deleted from d"
-);
-
-/// Deletes detections with the feedback on them; answers how many there were.
-pub(super) async fn delete(tx: &Tx, ids: &[DetectionId]) -> Result<i64> {
-    Ok(tx.query_one(&DELETE, &[tx.organization(), &ids, &now()]).await?.try_get("deleted")?)
 }
 
 const OF_MODEL: Sql = sql!(

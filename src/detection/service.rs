@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tonic::{Request, Response, Status};
 
 use super::model::{Detection, NewDetection};
-use super::{convert, query};
+use super::{convert, query, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -66,7 +66,8 @@ impl DetectionService for Service {
         request: Request<pb::ListDetectionsRequest>,
     ) -> Result<Response<pb::ListDetectionsResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
-        let convert::List { filter, order, full, mut page } = convert::list(&self.pages, &caller, request.into_inner())?;
+        let convert::List { filter, order, full, mut page } =
+            convert::list(&self.pages, &caller, request.into_inner())?;
         let (after, limit) = (page.after.take(), page.limit());
         let list = async |tx: Tx| query::list(&tx, &filter, (order, full), after, limit).await;
         let rows = self.db.once(&caller, Access::Read, list).await?;
@@ -101,7 +102,7 @@ impl DetectionService for Service {
             if etag::is_stale(&etag, found.version, found.created_at) {
                 return Err(Error::StaleEtag(Resource::Detection, name()));
             }
-            query::delete(&tx, &[id]).await
+            write::delete(&tx, &[id]).await
         };
         self.db.scoped(&caller, Access::Write, work).await?;
         Ok(Response::new(pb::DeleteDetectionResponse {}))
@@ -122,7 +123,7 @@ impl DetectionService for Service {
                 .filter_map(|(id, reviewed)| (rollback.include_reviewed || !reviewed).then_some(id))
                 .collect();
             if !rollback.validate_only {
-                query::delete(&tx, &doomed).await?;
+                write::delete(&tx, &doomed).await?;
             }
             Ok((doomed.len(), total - doomed.len()))
         };
@@ -137,7 +138,7 @@ impl DetectionService for Service {
 async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
     let pixels: Vec<_> = new.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
     if pixels.is_empty() {
-        return query::insert(tx, &new.iter().collect::<Vec<_>>()).await;
+        return write::insert(tx, &new.iter().collect::<Vec<_>>()).await;
     }
     let frames = query::frames(tx, &pixels).await?;
     let placed = new.iter().map(|item| match frames.get(&item.photo_id) {
@@ -147,7 +148,7 @@ async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, b
     });
     let placed: Vec<Result<Cow<'_, NewDetection>>> = placed.collect();
     let ready: Vec<&NewDetection> = placed.iter().filter_map(|item| item.as_ref().ok().map(AsRef::as_ref)).collect();
-    let mut stored = query::insert(tx, &ready).await?.into_iter();
+    let mut stored = write::insert(tx, &ready).await?.into_iter();
     let outcomes = placed.into_iter().map(|item| match item {
         Ok(_) => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
         Err(error) => Err(error),
@@ -162,8 +163,6 @@ fn batch_result(outcome: Result<(Detection, bool)>) -> pb::BatchCreateDetections
             outcome: pb::WriteOutcome::of(created).into(),
             status: None,
         },
-        Err(error) => {
-            pb::BatchCreateDetectionsResult { detection: None, outcome: 0, status: Some(item_status(error)) }
-        }
+        Err(error) => pb::BatchCreateDetectionsResult { detection: None, outcome: 0, status: Some(item_status(error)) },
     }
 }

@@ -99,7 +99,7 @@ fn read(checks: &mut Violations, at: &At<'_>, edit: pb::ObjectEdit) -> Option<Ed
             }
             let mut object = object::read(checks, &at, pb::DetectedObject { pixel_box: None, ..object });
             let object_id = object.object_id.get_or_insert_with(|| Uuid::now_v7().to_string()).clone();
-            (EditKind::Add, object_id, json!({"object": object.to_json()}))
+            (EditKind::Add, object_id, json!({"object": object.into_json()}))
         }
     };
     let kept = Value::Object([(kind.name().to_owned(), value)].into_iter().collect());

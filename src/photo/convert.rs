@@ -18,10 +18,31 @@ pub(crate) const MAX_EXIF_BYTES: usize = 64 * 1024;
 const MAX_PIXELS: i32 = 1_000_000;
 
 const MUTABLE: &[&str] = &[
-    "s3_url", "file_size_bytes", "mime_type", "width", "height", "exif_data", "capture_time", "latitude", "longitude", "orientation", "upload_time",
+    "s3_url",
+    "file_size_bytes",
+    "mime_type",
+    "width",
+    "height",
+    "exif_data",
+    "capture_time",
+    "latitude",
+    "longitude",
+    "orientation",
+    "upload_time",
 ];
 const IMMUTABLE: &[&str] = &[
-    "id", "organization_id", "project_id", "user_id", "s3_key", "create_time", "update_time", "etag", "tags", "tags_truncated", "detections", "detections_truncated",
+    "id",
+    "organization_id",
+    "project_id",
+    "user_id",
+    "s3_key",
+    "create_time",
+    "update_time",
+    "etag",
+    "tags",
+    "tags_truncated",
+    "detections",
+    "detections_truncated",
 ];
 
 /// Reads CreatePhoto.
@@ -36,7 +57,10 @@ pub(super) fn create(caller: &Caller, request: pb::CreatePhotoRequest) -> Result
 }
 
 /// Reads BatchCreatePhotos: each item on its own, with its place in the request in the violations.
-pub(super) fn batch_create(caller: &Caller, request: pb::BatchCreatePhotosRequest) -> Result<(Vec<Result<NewPhoto>>, bool)> {
+pub(super) fn batch_create(
+    caller: &Caller,
+    request: pb::BatchCreatePhotosRequest,
+) -> Result<(Vec<Result<NewPhoto>>, bool)> {
     let pb::BatchCreatePhotosRequest { photos, partial } = request;
     let mut checks = Violations::new();
     checks.count(&At::REQUEST.field("photos"), photos.len(), 1..=MAX_BATCH);
@@ -71,15 +95,43 @@ fn new_photo(checks: &mut Violations, at: &At<'_>, caller: &Caller, photo: pb::P
     let s3_key = checks.text(&at.field("s3_key"), photo.s3_key.clone(), 1..=500);
     let mut fields = fields(checks, at, photo);
     complete_from_exif(&mut fields);
-    NewPhoto { id_chosen: id.is_some(), id: id.unwrap_or_else(PhotoId::make), project_id, user_id, s3_key, fields, content_digest }
+    NewPhoto {
+        id_chosen: id.is_some(),
+        id: id.unwrap_or_else(PhotoId::make),
+        project_id,
+        user_id,
+        s3_key,
+        fields,
+        content_digest,
+    }
 }
 
 fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> Fields {
     let pb::Photo {
         // Read by the callers of this function, or output only.
-        id: _, organization_id: _, project_id: _, user_id: _, s3_key: _, create_time: _, update_time: _, etag: _,
-        tags: _, tags_truncated: _, detections: _, detections_truncated: _,
-        s3_url, file_size_bytes, mime_type, width, height, exif_data, capture_time, latitude, longitude, orientation, upload_time,
+        id: _,
+        organization_id: _,
+        project_id: _,
+        user_id: _,
+        s3_key: _,
+        create_time: _,
+        update_time: _,
+        etag: _,
+        tags: _,
+        tags_truncated: _,
+        detections: _,
+        detections_truncated: _,
+        s3_url,
+        file_size_bytes,
+        mime_type,
+        width,
+        height,
+        exif_data,
+        capture_time,
+        latitude,
+        longitude,
+        orientation,
+        upload_time,
     } = photo;
     let exif_at = at.field("exif_data");
     if latitude.is_some() != longitude.is_some() {
@@ -96,7 +148,9 @@ fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> Fields {
         captured_at: checks.time(&at.field("capture_time"), capture_time),
         latitude: checks.within(&at.field("latitude"), latitude, -90.0..=90.0),
         longitude: checks.within(&at.field("longitude"), longitude, -180.0..=180.0),
-        orientation: checks.within(&at.field("orientation"), orientation, 1..=8).and_then(|orientation| i16::try_from(orientation).ok()),
+        orientation: checks
+            .within(&at.field("orientation"), orientation, 1..=8)
+            .and_then(|orientation| i16::try_from(orientation).ok()),
         uploaded_at: checks.time(&at.field("upload_time"), upload_time),
     }
 }
@@ -127,7 +181,8 @@ pub(super) fn update(request: pb::UpdatePhotoRequest) -> Result<Change> {
     }
     let (latitude, longitude) = (paths.contains(&"latitude"), paths.contains(&"longitude"));
     if latitude != longitude {
-        checks.refuse(&At::REQUEST.field("update_mask"), "names one coordinate; latitude and longitude change together");
+        checks
+            .refuse(&At::REQUEST.field("update_mask"), "names one coordinate; latitude and longitude change together");
     }
     let fields = fields(&mut checks, &at, photo);
     checks.finish()?;
@@ -211,7 +266,8 @@ pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListPhotosReques
     let pb::ListPhotosRequest { filter, order_by, page_size, page_token, view } = request;
     let mut checks = Violations::new();
     let at = At::REQUEST.field("filter");
-    let pb::PhotoFilter { project_ids, user_ids, create_time, capture_time, upload_time, s3_key_prefix } = filter.unwrap_or_default();
+    let pb::PhotoFilter { project_ids, user_ids, create_time, capture_time, upload_time, s3_key_prefix } =
+        filter.unwrap_or_default();
     let filter = Filter {
         project_ids: checks.ids(&at, "project_ids", &project_ids, 0..=MAX_BATCH),
         user_ids: checks.ids(&at, "user_ids", &user_ids, 0..=MAX_BATCH),
@@ -226,7 +282,10 @@ pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListPhotosReques
         ["capture_time", "desc"] => Order::CapturedDescending,
         ["capture_time"] | ["capture_time", "asc"] => Order::CapturedAscending,
         _ => {
-            checks.refuse(&At::REQUEST.field("order_by"), "is none of create_time, create_time desc, capture_time, capture_time desc");
+            checks.refuse(
+                &At::REQUEST.field("order_by"),
+                "is none of create_time, create_time desc, capture_time, capture_time desc",
+            );
             Order::CreatedDescending
         }
     };

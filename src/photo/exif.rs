@@ -24,18 +24,21 @@ fn text<'a>(exif: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 /// When the picture was taken: `DateTimeOriginal`, else `DateTimeDigitized` or `CreateDate`, in the zone of
 /// `OffsetTimeOriginal`, else UTC.
 pub(super) fn capture_time(exif: &Map<String, Value>) -> Option<Timestamp> {
-    let written = text(exif, "DateTimeOriginal").or_else(|| text(exif, "DateTimeDigitized")).or_else(|| text(exif, "CreateDate"))?;
+    let written = text(exif, "DateTimeOriginal")
+        .or_else(|| text(exif, "DateTimeDigitized"))
+        .or_else(|| text(exif, "CreateDate"))?;
     let (date, rest) = written.split_at_checked(10)?;
     let civil: DateTime = format!("{}T{}", date.replace(':', "-"), rest.trim().get(..8)?).parse().ok()?;
     let zone = text(exif, "OffsetTimeOriginal").and_then(offset).unwrap_or(Offset::UTC);
-    Some(TimeZone::fixed(zone).to_timestamp(civil).ok()?)
+    TimeZone::fixed(zone).to_timestamp(civil).ok()
 }
 
 /// `+03:00`.
 fn offset(written: &str) -> Option<Offset> {
     let (sign, rest) = written.split_at_checked(1)?;
     let (hours, minutes) = rest.split_once(':')?;
-    let seconds = hours.parse::<i32>().ok()?.checked_mul(3600)?.checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
+    let seconds =
+        hours.parse::<i32>().ok()?.checked_mul(3600)?.checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
     Offset::from_seconds(if sign == "-" { -seconds } else { seconds }).ok()
 }
 
@@ -61,8 +64,12 @@ fn coordinate(exif: &Map<String, Value>, name: &str, reference: &str, most: f64)
         }
         _ => return None,
     };
-    let hemisphere = text(exif, reference).or(value.as_str()).and_then(|text| text.chars().next_back()).map(|c| c.to_ascii_uppercase());
-    let south_or_west = matches!(hemisphere, Some('S' | 'W')) || matches!(text(exif, reference), Some("South" | "West"));
+    let hemisphere = text(exif, reference)
+        .or(value.as_str())
+        .and_then(|text| text.chars().next_back())
+        .map(|c| c.to_ascii_uppercase());
+    let south_or_west =
+        matches!(hemisphere, Some('S' | 'W')) || matches!(text(exif, reference), Some("South" | "West"));
     let signed = if south_or_west { -degrees.abs() } else { degrees };
     (signed.is_finite() && signed.abs() <= most).then_some(signed)
 }
@@ -120,13 +127,22 @@ mod tests {
     #[test]
     fn position_reads_exifread_exiftool_and_numbers() {
         for (written, expected) in [
-            (serde_json::json!({"GPS GPSLatitude": "[43, 28, 1407/500]", "GPS GPSLatitudeRef": "N", "GPS GPSLongitude": "[11, 53, 30]", "GPS GPSLongitudeRef": "W"}), (43.467_448, -11.891_667)),
-            (serde_json::json!({"GPSLatitude": "43 deg 28' 2.81\" S", "GPSLongitude": "11 deg 53' 30.00\" E"}), (-43.467_447, 11.891_667)),
+            (
+                serde_json::json!({"GPS GPSLatitude": "[43, 28, 1407/500]", "GPS GPSLatitudeRef": "N", "GPS GPSLongitude": "[11, 53, 30]", "GPS GPSLongitudeRef": "W"}),
+                (43.467_448, -11.891_667),
+            ),
+            (
+                serde_json::json!({"GPSLatitude": "43 deg 28' 2.81\" S", "GPSLongitude": "11 deg 53' 30.00\" E"}),
+                (-43.467_447, 11.891_667),
+            ),
             (serde_json::json!({"GPSLatitude": -43.5, "GPSLongitude": 11.25}), (-43.5, 11.25)),
         ] {
             let (latitude, longitude) = position(&exif(written)).expect("a position");
 
-            assert!((latitude - expected.0).abs() < 1e-5 && (longitude - expected.1).abs() < 1e-5, "{latitude} {longitude}");
+            assert!(
+                (latitude - expected.0).abs() < 1e-5 && (longitude - expected.1).abs() < 1e-5,
+                "{latitude} {longitude}"
+            );
         }
     }
 
@@ -144,7 +160,9 @@ mod tests {
 
     #[test]
     fn capture_time_takes_the_offset_and_refuses_zeros() {
-        let with_offset = exif(serde_json::json!({"EXIF DateTimeOriginal": "2022:08:14 14:12:32", "EXIF OffsetTimeOriginal": "+03:00"}));
+        let with_offset = exif(
+            serde_json::json!({"EXIF DateTimeOriginal": "2022:08:14 14:12:32", "EXIF OffsetTimeOriginal": "+03:00"}),
+        );
         let zeros = exif(serde_json::json!({"EXIF DateTimeOriginal": "0000:00:00 00:00:00"}));
 
         assert_eq!(capture_time(&with_offset), Some("2022-08-14T11:12:32Z".parse().expect("a time")));

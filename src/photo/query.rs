@@ -115,7 +115,10 @@ pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Vec<Result<(P
             ],
         )
         .await?;
-    let mut inserted = rows.into_iter().map(|row| Photo::try_from(row).map(|photo| (photo.id, photo))).collect::<Result<std::collections::HashMap<_, _>>>()?;
+    let mut inserted = rows
+        .into_iter()
+        .map(|row| Photo::try_from(row).map(|photo| (photo.id, photo)))
+        .collect::<Result<std::collections::HashMap<_, _>>>()?;
 
     // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
     let mut outcomes: Vec<Option<Result<(Photo, bool)>>> =
@@ -127,11 +130,20 @@ pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Vec<Result<(P
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
 }
 
-async fn explain(tx: &Tx, photos: &[NewPhoto], open: &[usize], outcomes: &mut [Option<Result<(Photo, bool)>>]) -> Result<()> {
+async fn explain(
+    tx: &Tx,
+    photos: &[NewPhoto],
+    open: &[usize],
+    outcomes: &mut [Option<Result<(Photo, bool)>>],
+) -> Result<()> {
     macro_rules! column {
-        ($field:ident) => { &open.iter().map(|&index| &photos[index].$field).collect::<Vec<_>>() };
+        ($field:ident) => {
+            &open.iter().map(|&index| &photos[index].$field).collect::<Vec<_>>()
+        };
     }
-    let rows = tx.query(&EXPLAIN, &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)]).await?;
+    let rows = tx
+        .query(&EXPLAIN, &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)])
+        .await?;
     for row in rows {
         let position: i32 = row.try_get("position")?;
         let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
@@ -144,7 +156,9 @@ async fn explain(tx: &Tx, photos: &[NewPhoto], open: &[usize], outcomes: &mut [O
             }
             None => Err(match row.try_get::<_, Option<&str>>("status")? {
                 None => Error::NotFound(Resource::Project, wanted.project_id.to_string()),
-                Some("archived") => Error::Precondition(Precondition::ProjectArchived, format!("projects/{}", wanted.project_id)),
+                Some("archived") => {
+                    Error::Precondition(Precondition::ProjectArchived, format!("projects/{}", wanted.project_id))
+                }
                 Some(_) if wanted.user_id.is_some() && !row.try_get::<_, bool>("user_found")? => {
                     Error::NotFound(Resource::User, wanted.user_id.unwrap_or_default().to_string())
                 }
@@ -211,7 +225,14 @@ const LIST_CAPTURED_DESCENDING: Sql = list!("coalesce(p.captured_at, '-infinity'
 const LIST_CAPTURED_ASCENDING: Sql = list!("coalesce(p.captured_at, '-infinity')", ">", "asc");
 
 /// Lists at most `limit` photos after `after`.
-pub(super) async fn list(tx: &Tx, filter: &Filter, order: Order, view: View, after: Option<SortKey>, limit: i64) -> Result<Vec<Photo>> {
+pub(super) async fn list(
+    tx: &Tx,
+    filter: &Filter,
+    order: Order,
+    view: View,
+    after: Option<SortKey>,
+    limit: i64,
+) -> Result<Vec<Photo>> {
     let sql = match order {
         Order::CreatedDescending => &LIST_CREATED_DESCENDING,
         Order::CreatedAscending => &LIST_CREATED_ASCENDING,
@@ -250,7 +271,11 @@ pub(super) async fn list(tx: &Tx, filter: &Filter, order: Order, view: View, aft
     rows.into_iter().map(Photo::try_from).collect()
 }
 
-const LOCK: Sql = sql!("select ", columns!(), ", p.exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = $2 for update");
+const LOCK: Sql = sql!(
+    "select ",
+    columns!(),
+    ", p.exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = $2 for update"
+);
 
 /// Reads a photo and keeps others from changing it, or adding to it, until the transaction ends.
 pub(super) async fn lock(tx: &Tx, id: PhotoId) -> Result<Option<Photo>> {
@@ -348,4 +373,3 @@ pub(super) async fn delete(tx: &Tx, id: PhotoId) -> Result<Deleted> {
         feedback: row.try_get("feedback")?,
     })
 }
-

@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status};
 
 use super::model::{Photo, View};
 use super::{convert, query};
-use crate::batch::Batch;
 use crate::auth::{Caller, READERS, WRITERS};
+use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Resource, Result, item_status};
 use crate::id::PhotoId;
@@ -29,19 +29,31 @@ pub struct Service {
 
 #[tonic::async_trait]
 impl PhotoService for Service {
-    async fn create_photo(&self, request: Request<pb::CreatePhotoRequest>) -> Result<Response<pb::CreatePhotoResponse>, Status> {
+    async fn create_photo(
+        &self,
+        request: Request<pb::CreatePhotoRequest>,
+    ) -> Result<Response<pb::CreatePhotoResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let new = [convert::create(&caller, request.into_inner())?];
         let mut outcomes = self.db.scoped(&caller, Access::Write, async |tx| query::insert(&tx, &new).await).await?;
         let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
-        Ok(Response::new(pb::CreatePhotoResponse { photo: Some(convert::to_pb(photo)), outcome: pb::WriteOutcome::of(created).into() }))
+        Ok(Response::new(pb::CreatePhotoResponse {
+            photo: Some(convert::to_pb(photo)),
+            outcome: pb::WriteOutcome::of(created).into(),
+        }))
     }
 
-    async fn batch_create_photos(&self, request: Request<pb::BatchCreatePhotosRequest>) -> Result<Response<pb::BatchCreatePhotosResponse>, Status> {
+    async fn batch_create_photos(
+        &self,
+        request: Request<pb::BatchCreatePhotosRequest>,
+    ) -> Result<Response<pb::BatchCreatePhotosResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
-        let stored = self.db.scoped(&caller, Access::Write, async |tx| batch.settle(query::insert(&tx, &batch.accepted).await?)).await?;
+        let stored = self
+            .db
+            .scoped(&caller, Access::Write, async |tx| batch.settle(query::insert(&tx, &batch.accepted).await?))
+            .await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
     }
 
@@ -53,7 +65,10 @@ impl PhotoService for Service {
         Ok(Response::new(pb::GetPhotoResponse { photo: Some(photo) }))
     }
 
-    async fn batch_get_photos(&self, request: Request<pb::BatchGetPhotosRequest>) -> Result<Response<pb::BatchGetPhotosResponse>, Status> {
+    async fn batch_get_photos(
+        &self,
+        request: Request<pb::BatchGetPhotosRequest>,
+    ) -> Result<Response<pb::BatchGetPhotosResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let (ids, view) = convert::batch_get(request.into_inner())?;
         let found = self.read(&caller, &ids, view).await?;
@@ -66,14 +81,22 @@ impl PhotoService for Service {
             }
         }
         if prost::Message::encoded_len(&response) > MAX_BYTES {
-            return Err(Error::invalid("ids", "names photos that together pass 3.5 MiB in this view; ask for fewer, or for less of each").into());
+            return Err(Error::invalid(
+                "ids",
+                "names photos that together pass 3.5 MiB in this view; ask for fewer, or for less of each",
+            )
+            .into());
         }
         Ok(Response::new(response))
     }
 
-    async fn list_photos(&self, request: Request<pb::ListPhotosRequest>) -> Result<Response<pb::ListPhotosResponse>, Status> {
+    async fn list_photos(
+        &self,
+        request: Request<pb::ListPhotosRequest>,
+    ) -> Result<Response<pb::ListPhotosResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
-        let convert::List { filter, order, view, mut page } = convert::list(&self.pages, &caller, request.into_inner())?;
+        let convert::List { filter, order, view, mut page } =
+            convert::list(&self.pages, &caller, request.into_inner())?;
         let (after, limit) = (page.after.take(), page.limit());
         let rows = self
             .db
@@ -87,7 +110,10 @@ impl PhotoService for Service {
         Ok(Response::new(pb::ListPhotosResponse { photos, next_page_token }))
     }
 
-    async fn update_photo(&self, request: Request<pb::UpdatePhotoRequest>) -> Result<Response<pb::UpdatePhotoResponse>, Status> {
+    async fn update_photo(
+        &self,
+        request: Request<pb::UpdatePhotoRequest>,
+    ) -> Result<Response<pb::UpdatePhotoResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let change = convert::update(request.into_inner())?;
         let photo = self
@@ -103,7 +129,10 @@ impl PhotoService for Service {
         Ok(Response::new(pb::UpdatePhotoResponse { photo: Some(convert::to_pb(photo)) }))
     }
 
-    async fn delete_photo(&self, request: Request<pb::DeletePhotoRequest>) -> Result<Response<pb::DeletePhotoResponse>, Status> {
+    async fn delete_photo(
+        &self,
+        request: Request<pb::DeletePhotoRequest>,
+    ) -> Result<Response<pb::DeletePhotoResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let (id, etag) = convert::delete(request.into_inner())?;
         let deleted = self
@@ -125,7 +154,10 @@ impl PhotoService for Service {
 impl Service {
     async fn read(&self, caller: &Caller, ids: &[PhotoId], view: View) -> Result<Vec<pb::Photo>> {
         if view == View::Full {
-            return self.db.scoped(caller, Access::Read, async |tx| complete(&tx, query::get(&tx, ids, view).await?, view).await).await;
+            return self
+                .db
+                .scoped(caller, Access::Read, async |tx| complete(&tx, query::get(&tx, ids, view).await?, view).await)
+                .await;
         }
         let photos = self.db.once(caller, Access::Read, async |tx| query::get(&tx, ids, view).await).await?;
         Ok(photos.into_iter().map(convert::to_pb).collect())
@@ -176,7 +208,11 @@ fn batch_result(outcome: Result<(Photo, bool)>) -> pb::BatchCreatePhotosResult {
     match outcome {
         Ok((photo, created)) => {
             let photo = pb::Photo { exif_data: None, ..convert::to_pb(photo) };
-            pb::BatchCreatePhotosResult { photo: Some(photo), outcome: pb::WriteOutcome::of(created).into(), status: None }
+            pb::BatchCreatePhotosResult {
+                photo: Some(photo),
+                outcome: pb::WriteOutcome::of(created).into(),
+                status: None,
+            }
         }
         Err(error) => pb::BatchCreatePhotosResult { photo: None, outcome: 0, status: Some(item_status(error)) },
     }

@@ -72,7 +72,7 @@ where
         let id = request_id(request.headers());
         let deadline = started + self.settings.longest.min(asked_for(request.headers()).unwrap_or(Duration::MAX));
         let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.settings.verifier.verify(authorization).map(|claims| caller(claims, rpc.clone(), deadline));
+        let found = self.settings.verifier.verify(authorization).map(|claims| caller(&claims, rpc.clone(), deadline));
         request.extensions_mut().insert(Credential(found));
 
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
@@ -80,7 +80,7 @@ where
         let answer = async move {
             let outcome = tokio::time::timeout_at(deadline.into(), inner).await;
             let mut response = match outcome {
-                Ok(response) => with_reason(response?),
+                Ok(response) => with_reason(&rpc, response?),
                 Err(_) => Status::from(Error::Deadline).into_http(),
             };
             response.headers_mut().insert(REQUEST_ID, id);
@@ -92,7 +92,7 @@ where
     }
 }
 
-fn caller(claims: Claims, rpc: String, deadline: Instant) -> Caller {
+fn caller(claims: &Claims, rpc: String, deadline: Instant) -> Caller {
     let organization = OrganizationId(claims.org.unwrap_or_default());
     Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline }
 }
@@ -126,18 +126,20 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     Some(asked.saturating_sub(HEAD_START.min(asked / 10)))
 }
 
-/// Gives refusals that tonic itself made a reason of ours.
-fn with_reason(response: Response<Body>) -> Response<Body> {
+/// Gives refusals of our RPCs that tonic itself made a reason of ours. Health and reflection speak for themselves.
+fn with_reason(rpc: &str, response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
-    if status.code() == Code::Ok || !status.details().is_empty() {
+    let ours = rpc.starts_with("photometa.") || status.code() == Code::Unimplemented;
+    if status.code() == Code::Ok || !status.details().is_empty() || !ours {
         return response;
     }
     let error = match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted => Error::TooLarge,
+        Code::OutOfRange => Error::TooLarge,
+        Code::Cancelled | Code::DeadlineExceeded => Error::Deadline,
         Code::Unimplemented if status.message().is_empty() => Error::RpcNotFound,
-        Code::DeadlineExceeded | Code::Cancelled => Error::Deadline,
-        Code::Unimplemented | Code::InvalidArgument => Error::Malformed(status.message().to_owned()),
-        _ => Error::Malformed(status.message().to_owned()),
+        // A compression we do not know, no message at all, a broken frame.
+        Code::Unimplemented | Code::Internal | Code::InvalidArgument => Error::Malformed(status.message().to_owned()),
+        _ => return response,
     };
     Status::from(error).into_http()
 }
@@ -158,12 +160,16 @@ mod tests {
             ("123456789S", None),
             ("5x", None),
         ] {
-            let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]);
+            let headers =
+                HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]);
 
             let found = asked_for(&headers);
 
             assert_eq!(found.is_some(), expected.is_some(), "{text}");
-            assert!(found <= expected && found >= expected.map(|all| all.saturating_sub(HEAD_START)), "{text}: {found:?}");
+            assert!(
+                found <= expected && found >= expected.map(|all| all.saturating_sub(HEAD_START)),
+                "{text}: {found:?}"
+            );
         }
     }
 }

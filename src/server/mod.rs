@@ -96,11 +96,9 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     readiness.drain().await;
     tokio::time::sleep(NOTICE).await;
     let _ = drain.send(());
-    match tokio::time::timeout(drain_timeout, server).await {
-        Ok(ended) => ended.map_err(std::io::Error::other),
-        Err(_) => {
-            tracing::warn!(timeout = ?drain_timeout, "ending without the calls that are still running");
-            Ok(())
-        }
+    if let Ok(ended) = tokio::time::timeout(drain_timeout, server).await {
+        return ended.map_err(std::io::Error::other);
     }
+    tracing::warn!(timeout = ?drain_timeout, "ending without the calls that are still running");
+    Ok(())
 }

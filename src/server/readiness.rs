@@ -37,7 +37,10 @@ pub(super) fn watch(db: Db, reporter: HealthReporter) -> Readiness {
     let watcher = tokio::spawn(async move {
         let mut before = None;
         loop {
-            let answers = matches!(tokio::time::timeout(PATIENCE, db.ping()).await, Ok(Ok(()) | Err(crate::error::Error::Overloaded)));
+            let answers = matches!(
+                tokio::time::timeout(PATIENCE, db.ping()).await,
+                Ok(Ok(()) | Err(crate::error::Error::Overloaded))
+            );
             if before != Some(answers) {
                 if before.is_some() || !answers {
                     tracing::warn!(ready = answers, "readiness changed");

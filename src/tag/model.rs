@@ -72,6 +72,7 @@ pub(super) struct Removal {
 
 /// A tag on a photo.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the word on the photo is the tag, in the contract too")]
 pub(super) struct Tag {
     /// Identity.
     pub(super) id: TagId,

@@ -7,8 +7,8 @@ use std::fs;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::cli::Failure;
@@ -132,12 +132,9 @@ fn problems(data: &Coco) -> Vec<String> {
         }
     }
 
-    let mut ids = HashSet::new();
     for (index, annotation) in data.annotations.iter().enumerate() {
-        let mut say = |problem: String| found.push(format!("annotation {} (id {}): {problem}", index + 1, annotation.id));
-        if !ids.insert(annotation.id) {
-            say("another annotation has the same id".to_owned());
-        }
+        let mut say =
+            |problem: String| found.push(format!("annotation {} (id {}): {problem}", index + 1, annotation.id));
         match images.get_mut(&annotation.image_id) {
             None => say(format!("there is no image {}", annotation.image_id)),
             Some(objects) => {
@@ -217,12 +214,15 @@ mod tests {
 
         let found = problems(&data.expect("the form is right"));
 
-        assert_eq!(found, [
-            "image 1 (id 1): width is 0; 1 to 1000000 is allowed",
-            "image 2 (id 1): another image has the same id",
-            "image 2 (id 1): another image has the same file_name \"a\"",
-            "annotation 1 (id 7): there is no image 9",
-            "annotation 1 (id 7): there is no category 3",
-        ]);
+        assert_eq!(
+            found,
+            [
+                "image 1 (id 1): width is 0; 1 to 1000000 is allowed",
+                "image 2 (id 1): another image has the same id",
+                "image 2 (id 1): another image has the same file_name \"a\"",
+                "annotation 1 (id 7): there is no image 9",
+                "annotation 1 (id 7): there is no category 3",
+            ]
+        );
     }
 }

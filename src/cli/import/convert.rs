@@ -44,10 +44,22 @@ impl Target {
     }
 
     /// The detection that an image's annotations become. Without annotations it is empty, which is a result.
-    pub(super) fn detection(&self, image: &Image, annotations: &[&Annotation], categories: &Categories<'_>) -> pb::Detection {
+    pub(super) fn detection(
+        &self,
+        image: &Image,
+        annotations: &[&Annotation],
+        categories: &Categories<'_>,
+    ) -> pb::Detection {
         let photo_id = self.photo_id(image).to_string();
         let kind = self.detection_type.as_str_name();
-        let objects = annotations.iter().map(|annotation| object(image, annotation, categories));
+        // Real files repeat annotation ids; object ids are unique within their detection.
+        let mut seen: HashMap<i64, usize> = HashMap::new();
+        let objects = annotations.iter().map(|annotation| {
+            let times = seen.entry(annotation.id).or_default();
+            *times += 1;
+            let object_id = if *times == 1 { annotation.id.to_string() } else { format!("{}-{times}", annotation.id) };
+            pb::DetectedObject { object_id, ..object(image, annotation, categories) }
+        });
         pb::Detection {
             id: stable_id(&["detection", &photo_id, kind, &self.model_version, RUN_ID]).to_string(),
             photo_id,
@@ -102,7 +114,7 @@ fn object(image: &Image, annotation: &Annotation, categories: &Categories<'_>) -
     attributes.extend(above.map(|above| ("supercategory".to_owned(), Value::String(above))));
     attributes.extend(rest.map(|rest| ("segmentation".to_owned(), rest)));
     pb::DetectedObject {
-        object_id: annotation.id.to_string(),
+        object_id: String::new(),
         label: category.map(|category| category.name.clone()).unwrap_or_default(),
         confidence: annotation.score,
         r#box: None,
@@ -129,7 +141,8 @@ fn segmentation(written: Option<&Segmentation>) -> (Option<&[f64]>, Option<Value
     };
     let usable = |ring: &&Vec<f64>| ring.len() % 2 == 0 && (3..=MAX_POINTS).contains(&(ring.len() / 2));
     let largest = rings.iter().filter(usable).max_by(|a, b| area(a).total_cmp(&area(b)));
-    let rest: Vec<&Vec<f64>> = rings.iter().filter(|ring| largest.is_none_or(|largest| !std::ptr::eq(*ring, largest))).collect();
+    let rest: Vec<&Vec<f64>> =
+        rings.iter().filter(|ring| largest.is_none_or(|largest| !std::ptr::eq(*ring, largest))).collect();
     (largest.map(Vec::as_slice), (!rest.is_empty()).then(|| json!(rest)))
 }
 
@@ -142,10 +155,9 @@ fn area(ring: &[f64]) -> f64 {
 
 fn polygon(image: &Image, ring: &[f64]) -> pb::Polygon {
     let (width, height) = (f64::from(image.width), f64::from(image.height));
-    let points = ring.chunks_exact(2).map(|pair| pb::Point {
-        x: (pair[0] / width).clamp(0.0, 1.0),
-        y: (pair[1] / height).clamp(0.0, 1.0),
-    });
+    let points = ring
+        .chunks_exact(2)
+        .map(|pair| pb::Point { x: (pair[0] / width).clamp(0.0, 1.0), y: (pair[1] / height).clamp(0.0, 1.0) });
     pb::Polygon { points: points.collect() }
 }
 
@@ -188,8 +200,28 @@ mod tests {
     }
 
     #[test]
+    fn detection_tells_annotations_with_one_id_apart() {
+        let target = Target {
+            project: Uuid::from_u128(1),
+            detection_type: pb::DetectionType::Material,
+            model_version: "coco".to_owned(),
+        };
+        let annotation: Annotation =
+            serde_json::from_value(json!({"id": 309, "image_id": 1, "category_id": 1})).expect("an annotation");
+
+        let detection = target.detection(&image(), &[&annotation, &annotation], &HashMap::new());
+
+        let objects = detection.results.expect("results").objects;
+        assert_eq!(objects.iter().map(|object| object.object_id.as_str()).collect::<Vec<_>>(), ["309", "309-2"]);
+    }
+
+    #[test]
     fn ids_follow_from_project_and_file_name() {
-        let target = |project| Target { project: Uuid::from_u128(project), detection_type: pb::DetectionType::Material, model_version: "coco".to_owned() };
+        let target = |project| Target {
+            project: Uuid::from_u128(project),
+            detection_type: pb::DetectionType::Material,
+            model_version: "coco".to_owned(),
+        };
 
         let id = target(1).photo_id(&image());
 

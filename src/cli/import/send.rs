@@ -87,7 +87,12 @@ pub(super) struct Photos {
 }
 
 /// Sends the photos.
-pub(super) async fn photos(clients: &Clients, data: &Coco, target: &Target, concurrency: usize) -> Result<Photos, Failure> {
+pub(super) async fn photos(
+    clients: &Clients,
+    data: &Coco,
+    target: &Target,
+    concurrency: usize,
+) -> Result<Photos, Failure> {
     let call = async |photos| {
         let request = pb::BatchCreatePhotosRequest { photos, partial: true };
         let results = clients.photos.clone().batch_create_photos(request).await?.into_inner().results;
@@ -95,7 +100,8 @@ pub(super) async fn photos(clients: &Clients, data: &Coco, target: &Target, conc
     };
     let all = data.images.iter().enumerate().map(|(index, image)| (index, target.photo(image)));
     let bar = progress("photos", data.images.len() as u64);
-    let mut under_way = futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
+    let mut under_way =
+        futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
     let mut sent = Photos::default();
     while let Some(chunk) = under_way.next().await {
         for (index, photo, outcome) in chunk.map_err(refused)? {
@@ -110,7 +116,13 @@ pub(super) async fn photos(clients: &Clients, data: &Coco, target: &Target, conc
 }
 
 /// Sends the detections of the photos that are stored.
-pub(super) async fn detections(clients: &Clients, data: &Coco, target: &Target, photos: &Photos, concurrency: usize) -> Result<Tally, Failure> {
+pub(super) async fn detections(
+    clients: &Clients,
+    data: &Coco,
+    target: &Target,
+    photos: &Photos,
+    concurrency: usize,
+) -> Result<Tally, Failure> {
     let call = async |detections| {
         let request = pb::BatchCreateDetectionsRequest { detections, partial: true };
         let results = clients.detections.clone().batch_create_detections(request).await?.into_inner().results;
@@ -123,7 +135,8 @@ pub(super) async fn detections(clients: &Clients, data: &Coco, target: &Target, 
         (index, target.detection(image, its, &categories))
     });
     let bar = progress("objects", data.annotations.len() as u64);
-    let mut under_way = futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
+    let mut under_way =
+        futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
     let mut tally = Tally { held_back: photos.refused.len(), ..Tally::default() };
     while let Some(chunk) = under_way.next().await {
         for (index, detection, outcome) in chunk.map_err(refused)? {
@@ -153,7 +166,8 @@ fn chunks<M: Message>(items: impl Iterator<Item = (usize, M)>) -> impl Iterator<
         let mut chunk = Vec::new();
         let mut bytes = 0;
         while chunk.len() < CHUNK_ITEMS
-            && let Some((index, item)) = items.next_if(|(_, item)| chunk.is_empty() || bytes + item.encoded_len() <= CHUNK_BYTES)
+            && let Some((index, item)) =
+                items.next_if(|(_, item)| chunk.is_empty() || bytes + item.encoded_len() <= CHUNK_BYTES)
         {
             bytes += item.encoded_len();
             chunk.push((index, item));
@@ -166,7 +180,10 @@ fn chunks<M: Message>(items: impl Iterator<Item = (usize, M)>) -> impl Iterator<
 ///
 /// # Errors
 /// When the call as a whole is refused for good.
-async fn settle<M: Clone>(chunk: Vec<(usize, M)>, call: &impl AsyncFn(Vec<M>) -> Result<Vec<Outcome>, Status>) -> Result<Vec<(usize, M, Outcome)>, Status> {
+async fn settle<M: Clone>(
+    chunk: Vec<(usize, M)>,
+    call: &impl AsyncFn(Vec<M>) -> Result<Vec<Outcome>, Status>,
+) -> Result<Vec<(usize, M, Outcome)>, Status> {
     let mut settled = Vec::with_capacity(chunk.len());
     let mut open = chunk;
     let mut attempt = 0;
@@ -175,7 +192,11 @@ async fn settle<M: Clone>(chunk: Vec<(usize, M)>, call: &impl AsyncFn(Vec<M>) ->
         let wait = match call(open.iter().map(|(_, item)| item.clone()).collect()).await {
             Err(status) => pause(&status, attempt).ok_or(status)?,
             Ok(outcomes) if outcomes.len() != open.len() => {
-                return Err(Status::internal(format!("{} items were answered by {} results", open.len(), outcomes.len())));
+                return Err(Status::internal(format!(
+                    "{} items were answered by {} results",
+                    open.len(),
+                    outcomes.len()
+                )));
             }
             Ok(outcomes) => {
                 let mut longest = None;
@@ -233,7 +254,8 @@ mod tests {
         let mut settled = settle(vec![(0, 'a'), (1, 'b'), (2, 'c')], &call).await.expect("the calls succeed");
 
         settled.sort_by_key(|(index, ..)| *index);
-        let outcomes: Vec<_> = settled.into_iter().map(|(_, _, outcome)| outcome.map_err(|status| status.code())).collect();
+        let outcomes: Vec<_> =
+            settled.into_iter().map(|(_, _, outcome)| outcome.map_err(|status| status.code())).collect();
         assert_eq!(outcomes, [Ok(true), Ok(false), Err(tonic::Code::NotFound)]);
         assert_eq!(calls.get(), 2);
     }

@@ -1,0 +1,47 @@
+# The commands of the README. `just` alone lists them.
+
+[private]
+default:
+    @just --list
+
+# Serve on 127.0.0.1:50051, with a private PostgreSQL.
+run *arguments:
+    cargo run -- {{arguments}}
+
+# Every test, against a real PostgreSQL that the tests start themselves.
+test *arguments:
+    cargo test --locked {{arguments}}
+
+# What must be clean before a commit.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Format the code.
+fmt:
+    cargo fmt
+
+# The contract against its style rules; needs buf.
+lint-proto:
+    buf lint
+
+# Licences, banned crates and sources of the dependencies; needs cargo-deny.
+deny:
+    cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+# The SQL of the versions that the database lacks.
+plan:
+    cargo run -- migrate plan
+
+# The Python worker against a server of its own.
+examples:
+    cargo build --locked
+    examples/check.sh
+
+# A plain PostgreSQL on 127.0.0.1:5432, in a container.
+database:
+    docker compose --file deploy/compose.yaml up --detach --wait
+
+# All of it, as continuous integration runs it.
+ci:
+    .ci/run
