@@ -30,9 +30,8 @@ impl DetectionService for Service {
         request: Request<pb::CreateDetectionRequest>,
     ) -> Result<Response<pb::CreateDetectionResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
-        let new = [convert::create(request.into_inner())?];
-        let mut outcomes = self.db.scoped(&caller, Access::Write, async |tx| store(&tx, &new).await).await?;
-        let (detection, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
+        let new = convert::create(request.into_inner())?;
+        let (detection, created) = self.create(&caller, &new).await?;
         let detection = Some(convert::to_pb(detection, true));
         Ok(Response::new(pb::CreateDetectionResponse { detection, outcome: pb::WriteOutcome::of(created).into() }))
     }
@@ -134,11 +133,30 @@ impl DetectionService for Service {
     }
 }
 
+impl Service {
+    /// In one flight, as long as nothing has to be known of the photo and the detection is new.
+    async fn create(&self, caller: &Caller, new: &NewDetection) -> Result<(Detection, bool)> {
+        let one = [new];
+        let mut outcomes = if new.pixel_boxes.is_empty() {
+            let inserted = self.db.once(caller, Access::Write, async |tx| write::insert(&tx, &one).await).await?;
+            if let [Some(_)] = inserted.as_slice() {
+                inserted.into_iter().flatten().collect()
+            } else {
+                self.db.once(caller, Access::Read, async |tx| write::explain(&tx, &one, vec![None]).await).await?
+            }
+        } else {
+            self.db.scoped(caller, Access::Write, async |tx| store(&tx, std::slice::from_ref(new)).await).await?
+        };
+        outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))
+    }
+}
+
 /// Converts pixel boxes where there are any, then stores what can be stored: each item on its own.
 async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
     let pixels: Vec<_> = new.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
     if pixels.is_empty() {
-        return write::insert(tx, &new.iter().collect::<Vec<_>>()).await;
+        let new: Vec<&NewDetection> = new.iter().collect();
+        return write::explain(tx, &new, write::insert(tx, &new).await?).await;
     }
     let frames = query::frames(tx, &pixels).await?;
     let placed = new.iter().map(|item| match frames.get(&item.photo_id) {
@@ -148,7 +166,7 @@ async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, b
     });
     let placed: Vec<Result<Cow<'_, NewDetection>>> = placed.collect();
     let ready: Vec<&NewDetection> = placed.iter().filter_map(|item| item.as_ref().ok().map(AsRef::as_ref)).collect();
-    let mut stored = write::insert(tx, &ready).await?.into_iter();
+    let mut stored = write::explain(tx, &ready, write::insert(tx, &ready).await?).await?.into_iter();
     let outcomes = placed.into_iter().map(|item| match item {
         Ok(_) => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
         Err(error) => Err(error),

@@ -54,8 +54,11 @@ const EXPLAIN: Sql = sql!(
      ) d on true"
 );
 
-/// Stores detections, each on its own: `true` with those that are new.
-pub(super) async fn insert(tx: &Tx, new: &[&NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
+/// What became of each item: `true` with those that are new, `None` with those still to be explained.
+pub(super) type Outcomes = Vec<Option<Result<(Detection, bool)>>>;
+
+/// Stores detections, each on its own, in one statement; what is taken or refers to nothing stays open.
+pub(super) async fn insert(tx: &Tx, new: &[&NewDetection]) -> Result<Outcomes> {
     macro_rules! column {
         ($field:ident) => {
             &new.iter().map(|detection| &detection.$field).collect::<Vec<_>>()
@@ -86,21 +89,19 @@ pub(super) async fn insert(tx: &Tx, new: &[&NewDetection]) -> Result<Vec<Result<
         inserted.insert(detection.id, detection);
     }
     // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
-    let mut outcomes: Vec<Option<Result<(Detection, bool)>>> =
-        new.iter().map(|detection| inserted.remove(&detection.id).map(|detection| Ok((detection, true)))).collect();
-    let open: Vec<usize> = (0..new.len()).filter(|&index| outcomes[index].is_none()).collect();
-    if !open.is_empty() {
-        explain(tx, new, &open, &mut outcomes).await?;
-    }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
+    Ok(new.iter().map(|detection| inserted.remove(&detection.id).map(|detection| Ok((detection, true)))).collect())
 }
 
-async fn explain(
+/// Answers for the items that [`insert`] left open; asks nothing when there is none.
+pub(super) async fn explain(
     tx: &Tx,
     new: &[&NewDetection],
-    open: &[usize],
-    outcomes: &mut [Option<Result<(Detection, bool)>>],
-) -> Result<()> {
+    mut outcomes: Outcomes,
+) -> Result<Vec<Result<(Detection, bool)>>> {
+    let open: Vec<usize> = (0..new.len()).filter(|&index| outcomes[index].is_none()).collect();
+    if open.is_empty() {
+        return Ok(outcomes.into_iter().flatten().collect());
+    }
     macro_rules! column {
         ($field:ident) => {
             &open.iter().map(|&index| &new[index].$field).collect::<Vec<_>>()
@@ -138,7 +139,7 @@ async fn explain(
         let outcome = if outcomes[index].is_some() { taken() } else { outcome };
         outcomes[index] = Some(outcome);
     }
-    Ok(())
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
 }
 
 const REVIEW: Sql = sql!(
@@ -169,8 +170,7 @@ pub(crate) async fn review(
     event_type: &str,
 ) -> Result<Detection> {
     let event_id = uuid::Uuid::now_v7();
-    let params: &Params<'_> =
-        &[tx.organization(), &id, &confirmed, user_feedback, &at, &event_type, &event_id];
+    let params: &Params<'_> = &[tx.organization(), &id, &confirmed, user_feedback, &at, &event_type, &event_id];
     Detection::try_from(tx.query_one(&REVIEW, params).await?)
 }
 
@@ -191,4 +191,3 @@ const DELETE: Sql = sql!(
 pub(super) async fn delete(tx: &Tx, ids: &[DetectionId]) -> Result<i64> {
     Ok(tx.query_one(&DELETE, &[tx.organization(), &ids, &now()]).await?.try_get("deleted")?)
 }
-

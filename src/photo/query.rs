@@ -83,8 +83,11 @@ const EXPLAIN: Sql = sql!(
      ) p on true"
 );
 
-/// Registers photos, each on its own: `true` with those that are new.
-pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Vec<Result<(Photo, bool)>>> {
+/// What became of each item: `true` with those that are new, `None` with those still to be explained.
+pub(super) type Outcomes = Vec<Option<Result<(Photo, bool)>>>;
+
+/// Registers photos, each on its own, in one statement; what is taken or refers to nothing stays open.
+pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Outcomes> {
     macro_rules! column {
         ($($field:tt)+) => { &photos.iter().map(|photo| &photo.$($field)+).collect::<Vec<_>>() };
     }
@@ -121,21 +124,19 @@ pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Vec<Result<(P
         .collect::<Result<std::collections::HashMap<_, _>>>()?;
 
     // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
-    let mut outcomes: Vec<Option<Result<(Photo, bool)>>> =
-        photos.iter().map(|photo| inserted.remove(&photo.id).map(|photo| Ok((photo, true)))).collect();
-    let open: Vec<usize> = (0..photos.len()).filter(|&index| outcomes[index].is_none()).collect();
-    if !open.is_empty() {
-        explain(tx, photos, &open, &mut outcomes).await?;
-    }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
+    Ok(photos.iter().map(|photo| inserted.remove(&photo.id).map(|photo| Ok((photo, true)))).collect())
 }
 
-async fn explain(
+/// Answers for the items that [`insert`] left open; asks nothing when there is none.
+pub(super) async fn explain(
     tx: &Tx,
     photos: &[NewPhoto],
-    open: &[usize],
-    outcomes: &mut [Option<Result<(Photo, bool)>>],
-) -> Result<()> {
+    mut outcomes: Outcomes,
+) -> Result<Vec<Result<(Photo, bool)>>> {
+    let open: Vec<usize> = (0..photos.len()).filter(|&index| outcomes[index].is_none()).collect();
+    if open.is_empty() {
+        return Ok(outcomes.into_iter().flatten().collect());
+    }
     macro_rules! column {
         ($field:ident) => {
             &open.iter().map(|&index| &photos[index].$field).collect::<Vec<_>>()
@@ -174,7 +175,7 @@ async fn explain(
         };
         outcomes[index] = Some(outcome);
     }
-    Ok(())
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
 }
 
 fn taken(wanted: &NewPhoto, found: &Photo) -> Error {

@@ -35,7 +35,11 @@ impl PhotoService for Service {
     ) -> Result<Response<pb::CreatePhotoResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let new = [convert::create(&caller, request.into_inner())?];
-        let mut outcomes = self.db.scoped(&caller, Access::Write, async |tx| query::insert(&tx, &new).await).await?;
+        let inserted = self.db.once(&caller, Access::Write, async |tx| query::insert(&tx, &new).await).await?;
+        let mut outcomes = match inserted.as_slice() {
+            [Some(_)] => inserted.into_iter().flatten().collect(),
+            _ => self.db.once(&caller, Access::Read, async |tx| query::explain(&tx, &new, vec![None]).await).await?,
+        };
         let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
         Ok(Response::new(pb::CreatePhotoResponse {
             photo: Some(convert::to_pb(photo)),
@@ -50,10 +54,11 @@ impl PhotoService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
-        let stored = self
-            .db
-            .scoped(&caller, Access::Write, async |tx| batch.settle(query::insert(&tx, &batch.accepted).await?))
-            .await?;
+        let store = async |tx: Tx| {
+            let inserted = query::insert(&tx, &batch.accepted).await?;
+            batch.settle(query::explain(&tx, &batch.accepted, inserted).await?)
+        };
+        let stored = self.db.scoped(&caller, Access::Write, store).await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
     }
 
