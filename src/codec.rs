@@ -56,8 +56,8 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
 }
 
 /// Turns prost's words into an error. Free JSON nested too deeply for the decoder breaks the same rule as
-/// JSON that is only too deep for us, so it is told the same way, with the path that prost names:
-/// `failed to decode Protobuf message: CreatePhotoRequest.photo: Photo.exif_data: Struct.fields: …`.
+/// JSON that is only too deep for us, so it is told the same way, with the path that prost names from the
+/// inside out: `failed to decode Protobuf message: Value.kind: Struct.fields: Photo.exif_data: CreatePhotoRequest.photo: …`.
 fn refusal(message: &str) -> Error {
     let message = message.trim_start_matches("failed to decode Protobuf message: ");
     if !message.contains("recursion limit") {
@@ -66,6 +66,9 @@ fn refusal(message: &str) -> Error {
     let path: Vec<&str> = message
         .split(": ")
         .map_while(|step| step.split_once('.'))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
         .take_while(|(owner, _)| !matches!(*owner, "Struct" | "Value" | "ListValue"))
         .map(|(_, field)| field)
         .collect();
@@ -78,8 +81,8 @@ mod tests {
 
     #[test]
     fn refusal_names_the_field_when_json_is_too_deep() {
-        let said = "failed to decode Protobuf message: CreatePhotoRequest.photo: Photo.exif_data: Struct.fields: \
-                    Value.kind: recursion limit reached";
+        let said = "failed to decode Protobuf message: Value.kind: Struct.fields: Value.kind: Struct.fields: \
+                    Photo.exif_data: CreatePhotoRequest.photo: recursion limit reached";
 
         let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
 

@@ -125,14 +125,16 @@ async fn prepare() -> (Embedded, String) {
     (postgres, template)
 }
 
+/// A folder for tests that a database server can reach, whoever runs it.
+pub fn scratch() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // As root, the server's user must get there; and a socket's path is short.
+    if folder.as_os_str().len() <= 70 && reachable(&folder) { folder } else { std::env::temp_dir() }
+}
+
 /// Starts PostgreSQL in the first folder that no other test process has.
 async fn start_free() -> Embedded {
-    let mut root = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let long = root.as_os_str().len() > 80;
-    if long || !reachable(&root) {
-        // As root, the server's user must get there.
-        root = std::env::temp_dir();
-    }
+    let root = scratch();
     for number in 0..8 {
         let options = Options {
             data_dir: root.join(format!("photometa-test-{number}")),
@@ -143,11 +145,12 @@ async fn start_free() -> Embedded {
         };
         match Embedded::start(options).await {
             Ok(postgres) => return postgres,
-            Err(EmbeddedError::AlreadyRunning { .. }) => {}
+            // Another run's, or another user's.
+            Err(EmbeddedError::AlreadyRunning { .. } | EmbeddedError::Io { .. } | EmbeddedError::Foreign { .. }) => {}
             Err(error) => panic!("PostgreSQL for the tests: {error}"),
         }
     }
-    panic!("eight other test runs are using every folder under {}", root.display());
+    panic!("no folder under {} is free for the tests' PostgreSQL", root.display());
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's config reads it for itself; tests have none")]

@@ -114,6 +114,13 @@ pub fn sign(claims: &Claims) -> String {
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<tonic::metadata::Ascii>);
 
+impl Bearer {
+    /// Sends this authorization entry.
+    pub fn new(value: &str) -> Self {
+        Self(value.parse().unwrap())
+    }
+}
+
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
@@ -186,7 +193,7 @@ impl App {
 
     /// A channel with this authorization entry.
     pub fn with_authorization(&self, value: &str) -> Authenticated {
-        InterceptedService::new(self.channel.clone(), Bearer(value.parse().unwrap()))
+        InterceptedService::new(self.channel.clone(), Bearer::new(value))
     }
 
     clients! {

@@ -125,9 +125,9 @@ impl fmt::Display for EmbeddedError {
                 f.write_str(found)
             }
             Self::AlreadyRunning { data_dir, pid } => {
-                write!(f, "{} is in use", data_dir.display())?;
+                write!(f, "photometa is already running on {}", data_dir.display())?;
                 if let Some(pid) = pid {
-                    write!(f, " by process {pid}")?;
+                    write!(f, " as process {pid}")?;
                 }
                 write!(f, ": stop it, or set PHOTOMETA_DATA_DIR to another folder")
             }

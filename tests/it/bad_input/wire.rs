@@ -1,0 +1,96 @@
+//! Bytes that are no message of ours, or too many of them.
+
+use photometa::pb;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::harness::{A, App, details, photo, reason};
+
+/// Has a byte string where other messages have a message.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Bytes {
+    #[prost(bytes = "vec", tag = "1")]
+    first: Vec<u8>,
+}
+
+/// Has a number where other messages have a message.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Number {
+    #[prost(uint64, tag = "1")]
+    first: u64,
+}
+
+async fn send<M: prost::Message + 'static>(app: &App, path: &'static str, message: M) -> Result<(), Status> {
+    let mut client = Grpc::new(app.authenticated(A.as_service()));
+    client.ready().await.unwrap();
+    let codec = ProstCodec::<M, pb::CreatePhotoResponse>::default();
+    client.unary(Request::new(message), PathAndQuery::from_static(path), codec).await.map(|_| ())
+}
+
+const CREATE_PHOTO: &str = "/photometa.v1.PhotoService/CreatePhoto";
+
+#[tokio::test]
+async fn create_photo_is_malformed_for_other_bytes() {
+    let app = App::start().await;
+    let before = app.rows().await;
+
+    // A tag without a value; a length past the end; a group's end; an s3_key that is no UTF-8.
+    for first in [
+        &b"\x08"[..],
+        b"\x32\xff\xff\xff\x7f",
+        b"\x0c",
+        b"\x32\x02\xc3\x28",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        let status = send(&app, CREATE_PHOTO, Bytes { first: first.to_vec() }).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{first:?}: {status:?}");
+        assert_eq!(reason(&status), "MALFORMED_MESSAGE");
+    }
+    let status = send(&app, CREATE_PHOTO, Number { first: 7 }).await.unwrap_err();
+
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "MALFORMED_MESSAGE"));
+    assert_eq!(app.rows().await, before);
+}
+
+#[tokio::test]
+async fn create_photo_is_too_large_over_four_mebibytes() {
+    let app = App::start().await;
+    let before = app.rows().await;
+    let large = pb::Photo { s3_url: "x".repeat(4 * 1024 * 1024), ..photo(A.house, "large.jpg") };
+
+    let status =
+        app.photos(A.as_service()).create_photo(pb::CreatePhotoRequest { photo: Some(large) }).await.unwrap_err();
+
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
+    assert_eq!(app.rows().await, before);
+}
+
+#[tokio::test]
+async fn unknown_rpc_is_unimplemented() {
+    let app = App::start().await;
+
+    for path in
+        ["/photometa.v1.PhotoService/DropPhotos", "/photometa.v1.NoService/Get", "/photometa.v2.PhotoService/GetPhoto"]
+    {
+        let status = send(&app, path, Number { first: 1 }).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}: {status:?}");
+        assert_eq!(reason(&status), "RPC_NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn refusal_is_short_when_everything_is_wrong() {
+    let app = App::start().await;
+    let bad = pb::Photo { id: "\u{1f600}".repeat(100), s3_key: "\0".to_owned(), ..Default::default() };
+
+    let request = pb::BatchCreatePhotosRequest { photos: vec![bad; 1000], partial: false };
+    let status = app.photos(A.as_service()).batch_create_photos(request).await.unwrap_err();
+
+    // Statuses travel in headers, which peers bound.
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(reason(&status), "INVALID_FIELDS");
+    assert!(!details(&status).bad_request().unwrap().field_violations.is_empty());
+}

@@ -1,0 +1,216 @@
+//! The program as its user runs it: started, asked, killed, started again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use photometa::pb;
+use photometa::pb::photo_service_client::PhotoServiceClient;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+
+use crate::cluster::scratch;
+use crate::harness::Bearer;
+
+/// The demo organization that `serve` makes, and its first project.
+const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
+const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
+
+/// A folder of this test's own; gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = scratch().join(format!("photometa-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running `photometa serve`; killed when dropped.
+struct Program {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn photometa(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_photometa"));
+    for variable in ["PHOTOMETA_DATABASE_URL", "PHOTOMETA_JWT_SECRET", "PHOTOMETA_TOKEN", "PHOTOMETA_ADDRESS"] {
+        command.env_remove(variable);
+    }
+    command.env("PHOTOMETA_DATA_DIR", data).stdin(Stdio::null());
+    command
+}
+
+fn serve(data: &Path) -> Program {
+    let file = data.with_extension("address");
+    let _ = fs::remove_file(&file);
+    let mut child = photometa(data)
+        .args(["serve", "--listen", "127.0.0.1:0", "--address-file"])
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    loop {
+        if let Ok(address) = fs::read_to_string(&file) {
+            let _ = fs::remove_file(&file);
+            return Program { child, address };
+        }
+        assert!(child.try_wait().unwrap().is_none(), "serve ended before it was ready");
+        assert!(started.elapsed() < Duration::from_secs(60), "serve was not ready after a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    photometa(data).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn photos(data: &Path, address: &str) -> PhotoServiceClient<InterceptedService<Channel, Bearer>> {
+    let output = run(data, &["token", "--role", "service", "--org", ORGANIZATION]);
+    let token = String::from_utf8(output.stdout).unwrap();
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    PhotoServiceClient::new(InterceptedService::new(channel, Bearer::new(&format!("Bearer {}", token.trim()))))
+}
+
+fn photo(number: usize) -> pb::CreatePhotoRequest {
+    let s3_key = format!("killed/{number}.jpg");
+    let s3_url = format!("https://example.com/{s3_key}");
+    pb::CreatePhotoRequest { photo: Some(pb::Photo { project_id: PROJECT.to_owned(), s3_url, s3_key, ..Default::default() }) }
+}
+
+#[tokio::test]
+async fn serve_keeps_every_acknowledged_photo_when_it_is_killed() {
+    let folder = Folder::new("killed");
+    let mut program = serve(&folder.0);
+    let mut client = photos(&folder.0, &program.address).await;
+    for number in 0..20 {
+        client.create_photo(photo(number)).await.unwrap();
+    }
+
+    // SIGKILL: nothing is said to the database.
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let program = serve(&folder.0);
+
+    let mut client = photos(&folder.0, &program.address).await;
+    let found = client.list_photos(pb::ListPhotosRequest::default()).await.unwrap().into_inner();
+    assert_eq!(found.photos.len(), 20);
+    let again = client.create_photo(photo(7)).await.unwrap().into_inner();
+    assert_eq!(again.outcome(), pb::WriteOutcome::Unchanged);
+}
+
+#[tokio::test]
+async fn serve_ends_with_status_0_on_sigterm_and_says_not_ready_afterwards() {
+    let folder = Folder::new("ended");
+    let mut program = serve(&folder.0);
+    let ready = run(&folder.0, &["healthcheck", "--address", &program.address]);
+    assert!(ready.status.success(), "{}", said(&ready));
+
+    let pid = program.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+
+    assert!(program.child.wait().unwrap().success());
+    let ready = run(&folder.0, &["healthcheck", "--address", &program.address]);
+    assert_eq!(ready.status.code(), Some(1));
+    assert!(said(&ready).contains(&program.address), "{}", said(&ready));
+}
+
+#[test]
+fn serve_refuses_a_second_instance_on_the_same_folder() {
+    let folder = Folder::new("second");
+    let _program = serve(&folder.0);
+
+    let second = run(&folder.0, &["serve", "--listen", "127.0.0.1:0"]);
+
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said(&second).contains("already running"), "{}", said(&second));
+}
+
+#[test]
+fn serve_says_what_to_install_where_there_is_no_postgresql() {
+    let folder = Folder::new("bare");
+    let bare = folder.0.with_extension("bin");
+    fs::create_dir_all(&bare).unwrap();
+
+    let output = run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--pg-bin", bare.to_str().unwrap()]);
+
+    fs::remove_dir_all(&bare).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for word in ["postgresql", "PG_BIN", "PHOTOMETA_DATABASE_URL"] {
+        assert!(said(&output).contains(word), "{word} in {}", said(&output));
+    }
+}
+
+#[test]
+fn serve_refuses_a_database_without_a_key() {
+    let folder = Folder::new("keyless");
+
+    let output = run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("PHOTOMETA_JWT_SECRET"), "{}", said(&output));
+}
+
+#[test]
+fn token_refuses_an_organization_for_operators_and_none_for_others() {
+    let folder = Folder::new("token");
+    let secret = ["--jwt-secret", "0123456789abcdef0123456789abcdef"];
+
+    let operator = run(&folder.0, &["token", "--role", "operator", "--org", ORGANIZATION, secret[0], secret[1]]);
+    let admin = run(&folder.0, &["token", "--role", "org_admin", secret[0], secret[1]]);
+    let right = run(&folder.0, &["token", "--role", "org_admin", "--org", ORGANIZATION, secret[0], secret[1]]);
+
+    assert!(said(&operator).contains("leave --org out"), "{}", said(&operator));
+    assert!(said(&admin).contains("needs --org"), "{}", said(&admin));
+    assert_eq!(String::from_utf8(right.stdout).unwrap().trim().split('.').count(), 3);
+}
+
+#[test]
+fn seed_and_import_are_safe_to_repeat() {
+    let folder = Folder::new("repeated");
+    let program = serve(&folder.0);
+    let file = folder.0.with_extension("json");
+    let coco = r#"{"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 2, "file_name": "b.jpg", "width": 10, "height": 10}],
+        "categories": [{"id": 7, "name": "crack"}],
+        "annotations": [{"id": 9, "image_id": 1, "category_id": 7, "bbox": [10, 10, 20, 20], "segmentation": [[10, 10, 30, 10, 30, 30]]}]}"#;
+    fs::write(&file, coco).unwrap();
+    let token = run(&folder.0, &["token", "--role", "service", "--org", ORGANIZATION]);
+    let token = String::from_utf8(token.stdout).unwrap();
+    let import = || {
+        let file = file.to_str().unwrap();
+        run(&folder.0, &["import", "coco", file, "--project", PROJECT, "--address", &program.address, "--token", token.trim()])
+    };
+
+    let seeded = [0; 2].map(|_| run(&folder.0, &["seed", "--address", &program.address]));
+    let imported = [0; 2].map(|_| import());
+
+    fs::remove_file(&file).unwrap();
+    let printed = |output: &Output| {
+        assert!(output.status.success(), "{}", said(output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(printed(&seeded[1]).contains(": 0 created"), "{}", printed(&seeded[1]));
+    assert!(printed(&imported[0]).contains("2 photos (2 created, 0 unchanged)"), "{}", printed(&imported[0]));
+    assert!(printed(&imported[1]).contains("2 photos (0 created, 2 unchanged)"), "{}", printed(&imported[1]));
+}
