@@ -72,6 +72,9 @@ fn refusal(message: &str) -> Error {
         .take_while(|(owner, _)| !matches!(*owner, "Struct" | "Value" | "ListValue"))
         .map(|(_, field)| field)
         .collect();
+    if path.is_empty() {
+        return Error::Malformed(message.to_owned());
+    }
     Error::invalid(path.join("."), "is nested more than 32 levels deep")
 }
 

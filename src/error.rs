@@ -16,6 +16,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "photometa.v1";
+/// Most bytes of one text of a status.
+const MAX_TEXT: usize = 512;
+/// Most bytes of a status's violations.
+const MAX_TOLD: usize = 3 * 1024;
 
 /// One broken field rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,7 +241,30 @@ fn reason_name(reason: ErrorReason) -> &'static str {
 fn status(code: Code, reason: ErrorReason, message: impl Into<String>, mut details: ErrorDetails) -> Status {
     let metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
     details.set_error_info(reason_name(reason), DOMAIN, metadata);
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, shortened(message.into()), details)
+}
+
+/// Statuses travel in HTTP/2 headers, of which many peers take 8 KiB: what callers sent is repeated in part only.
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// As many violations as fit; the message counts them all.
+fn told(violations: Vec<Violation>) -> ErrorDetails {
+    let mut bytes = 0;
+    let fields = violations
+        .into_iter()
+        .map(|violation| FieldViolation::new(shortened(violation.path), shortened(violation.problem)));
+    let fields = fields.take_while(|field| {
+        bytes += field.field.len() + field.description.len() + 8;
+        bytes <= MAX_TOLD
+    });
+    ErrorDetails::with_bad_request(fields.collect::<Vec<_>>())
 }
 
 fn retry_after(duration: Duration) -> ErrorDetails {
@@ -257,10 +284,7 @@ impl From<Error> for Status {
                     }
                     [] => "the request breaks a rule".to_owned(),
                 };
-                let fields =
-                    violations.into_iter().map(|violation| FieldViolation::new(violation.path, violation.problem));
-                let details = ErrorDetails::with_bad_request(fields.collect::<Vec<_>>());
-                status(Code::InvalidArgument, ErrorReason::InvalidFields, message, details)
+                status(Code::InvalidArgument, ErrorReason::InvalidFields, message, told(violations))
             }
             Error::PageToken(problem) => {
                 let message = format!("page_token {problem}; start again without one");

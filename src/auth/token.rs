@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Role;
 use crate::error::CredentialProblem;
 
-/// Shortest acceptable HS256 secret in bytes: RFC 7518 asks for the size of the hash.
+/// Shortest HS256 secret in bytes that is worth the name: RFC 7518 asks for the size of the hash.
 pub const MIN_SECRET_BYTES: usize = 32;
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;

@@ -4,6 +4,7 @@
 mod retry;
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -110,6 +111,7 @@ pub(super) async fn connect(address: &str) -> Result<Channel, Failure> {
 }
 
 /// A refusal as a command's failure.
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 pub(super) fn refused(status: Status) -> Failure {
     describe(&status).into()
 }
@@ -126,7 +128,7 @@ pub(super) fn describe(status: &Status) -> String {
     let violations = details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default();
     if violations.len() > 1 {
         for violation in violations {
-            text.push_str(&format!("\n  {} {}", violation.field, violation.description));
+            let _ = write!(text, "\n  {} {}", violation.field, violation.description);
         }
     }
     text
@@ -149,7 +151,7 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// A progress bar on standard error; hidden when that is no terminal.
 pub(super) fn progress(what: &'static str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:12} {bar:40} {pos}/{len} {per_sec}, {eta} left")
+    let style = ProgressStyle::with_template("{prefix:12} {bar:40} {pos}/{len}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_prefix(what)
 }

@@ -90,9 +90,12 @@ impl Coco {
         admitted(&clients, project).await?;
 
         let started = Instant::now();
-        let photos = send::photos(&clients, &data, &target, concurrency.into()).await.map_err(interrupted)?;
-        let detections =
-            send::detections(&clients, &data, &target, &photos, concurrency.into()).await.map_err(interrupted)?;
+        let photos = send::photos(&clients, &data, &target, concurrency.into())
+            .await
+            .map_err(|failure| interrupted(&failure))?;
+        let detections = send::detections(&clients, &data, &target, &photos, concurrency.into())
+            .await
+            .map_err(|failure| interrupted(&failure))?;
         let report = Report { photos: photos.tally, detections, elapsed: started.elapsed() };
         tell(&file, &report)
     }
@@ -116,7 +119,7 @@ async fn admitted(clients: &Clients, project: Uuid) -> Result<(), Failure> {
     Ok(())
 }
 
-fn interrupted(failure: Failure) -> Failure {
+fn interrupted(failure: &Failure) -> Failure {
     format!("the import ended early: {failure}\nwhat was stored stays; the same command again goes on from there")
         .into()
 }

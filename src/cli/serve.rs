@@ -1,6 +1,7 @@
 //! `photometa serve`: the database (its own, unless one is configured), the schema, the server, and what a
 //! newcomer can paste.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
@@ -9,7 +10,7 @@ use tokio_postgres::Config;
 
 use super::{Failure, migrate, secret, seed, token};
 use crate::auth::Role;
-use crate::auth::token::Verifier;
+use crate::auth::token::{MIN_SECRET_BYTES, Verifier};
 use crate::config::{Credentials, Database, Listen, Secret};
 use crate::db::Db;
 use crate::db::embedded::{Embedded, Options};
@@ -59,6 +60,12 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     drop(migrator);
 
     let key = jwt_secret.reveal().as_bytes();
+    if key.len() < MIN_SECRET_BYTES {
+        tracing::warn!(
+            bytes = key.len(),
+            "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
+        );
+    }
     let parts = Parts {
         db: Db::new(app, usize::from(database.pool_size), database.pool_wait).map_err(|_| "the pool cannot be made")?,
         pages: Pages::new(key),
@@ -101,7 +108,6 @@ pub(super) async fn embedded(database: &Database) -> Result<Embedded, Failure> {
 }
 
 /// Makes sure that there is something to try, and prints how.
-#[expect(clippy::print_stdout, reason = "what a newcomer pastes")]
 async fn welcome(
     address: SocketAddr,
     jwt_secret: &Secret,
@@ -116,28 +122,31 @@ async fn welcome(
         r#"{{"photo":{{"projectId":"{}","s3Key":"site/roof-1.jpg","s3Url":"https://example.com/site/roof-1.jpg","width":4032,"height":3024}}}}"#,
         tenant.project
     );
-    println!("photometa {} serves on {address}", env!("CARGO_PKG_VERSION"));
-    println!("its own PostgreSQL, for development, keeps its data in {}", database.data_dir().display());
-    if development {
-        println!("a development secret signs its credentials; the next one is an administrator's, for 24 hours:");
-    }
-    println!("\n  export PHOTOMETA_TOKEN={token}\n");
-    println!("with grpcurl:");
-    println!("  grpcurl -plaintext {address} list");
-    println!(
-        "  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto"
-    );
-    println!(
-        "  grpcurl -plaintext -H \"authorization: Bearer $PHOTOMETA_TOKEN\" {address} photometa.v1.PhotoService/ListPhotos"
-    );
-    println!("with buf:");
+    let version = env!("CARGO_PKG_VERSION");
+    let folder = database.data_dir();
+    let signed = if development { "a development secret signs its credentials; this one" } else { "this credential" };
+    let with_token = "-H \"authorization: Bearer $PHOTOMETA_TOKEN\"";
+    let grpcurl = "grpcurl -plaintext";
     let buf = "buf curl --protocol grpc --http2-prior-knowledge";
-    println!("  {buf} --list-methods http://{address}");
-    println!(
-        "  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto"
+    let text = format!(
+        "photometa {version} serves on {address}
+its own PostgreSQL, for development, keeps its data in {folder}
+{signed} is an administrator's, for 24 hours:
+
+  export PHOTOMETA_TOKEN={token}
+
+with grpcurl:
+  {grpcurl} {address} list
+  {grpcurl} {with_token} -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto
+  {grpcurl} {with_token} {address} photometa.v1.PhotoService/ListPhotos
+with buf:
+  {buf} --list-methods http://{address}
+  {buf} {with_token} -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto
+  {buf} {with_token} -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos
+",
+        folder = folder.display()
     );
-    println!(
-        "  {buf} -H \"authorization: Bearer $PHOTOMETA_TOKEN\" -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos"
-    );
+    // Whoever does not listen need not be told.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! file and the place, counted from 1.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -94,7 +94,7 @@ pub(super) fn read(file: &Path) -> Result<Coco, Failure> {
         text.push_str(problem);
     }
     if problems.len() > TOLD {
-        text.push_str(&format!("\n  and {} more", problems.len() - TOLD));
+        let _ = write!(text, "\n  and {} more", problems.len() - TOLD);
     }
     Err(text.into())
 }

@@ -229,7 +229,7 @@ mod tests {
     fn chunks_end_by_count_and_by_size() {
         let large = pb::Photo { s3_url: "x".repeat(CHUNK_BYTES / 2), ..pb::Photo::default() };
         let small = pb::Photo::default();
-        let items = (0..CHUNK_ITEMS + 1).map(|_| small.clone()).chain([large.clone(), large.clone(), large]);
+        let items = (0..=CHUNK_ITEMS).map(|_| small.clone()).chain([large.clone(), large.clone(), large]);
 
         let sizes: Vec<usize> = chunks(items.enumerate()).map(|chunk| chunk.len()).collect();
 
