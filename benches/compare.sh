@@ -39,7 +39,10 @@ load=$("${bench[@]}" --bench load --message-format=json-render-diagnostics |
     sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
 photometa=$("${service[@]}" --bin photometa --message-format=json-render-diagnostics |
     sed -n '/"kind":\["bin"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
-[[ -x $load && -x $photometa ]]
+if [[ ! -x $load || ! -x $photometa ]]; then
+    echo "compare: cargo did not say where it put the programs" >&2
+    exit 1
+fi
 
 # Not in /tmp, which may be memory: commits must reach a disk.
 work=$(mktemp -d /var/tmp/photometa-compare.XXXXXX)
@@ -81,11 +84,11 @@ export PHOTOMETA_TOKEN
 quietly() {
     "$@" >"$work/output" 2>"$work/errors" &
     running=$!
-    if ! wait "$running"; then
-        cat "$work/output" "$work/errors" >&2
-        return 1
-    fi
+    local status=0
+    wait "$running" || status=$?
     running=
+    if ((status != 0)); then cat "$work/output" "$work/errors" >&2; fi
+    return "$status"
 }
 field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "$work/output"; }
 
@@ -93,7 +96,8 @@ run_service() { # clients
     quietly "$load" --json --address "$address" --rpc create-detection --project "$project" --concurrency "$1" \
         --duration "${seconds}s" --service-pid "$service_pid" --data-dir "$data"
     if [[ $(field errors) != 0 ]]; then cat "$work/errors" >&2; return 1; fi
-    echo "$(field rate) $(field p50_ms) $(field p99_ms) $(field service_cpu_us) $(field postgres_cpu_us)" >>"$work/service"
+    echo "$(field rate) $(field p50_ms) $(field p99_ms) $(field service_cpu_us) $(field postgres_cpu_us)" \
+        >>"$work/service"
 }
 run_pgbench() { # clients script
     quietly "$pgbench" -n -M prepared -c "$1" -j 2 -T "$seconds" -f "benches/pgbench/$2.sql" \

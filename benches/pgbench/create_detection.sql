@@ -13,7 +13,7 @@ with d as (
     select p.organization_id, u.id, p.project_id, p.id, u.detection_type, u.model_version, u.run_id, u.results,
            u.confidence, u.processing_time_ms, now(), now(), u.content_digest
     from unnest(
-             -- A UUIDv7, as the service makes them: version 4 would scatter over the index.
+             -- In order of time, as the service's UUIDv7 are: random ones would scatter over the index.
              array[encode(overlay(uuid_send(gen_random_uuid())
                  placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
                  'hex')::uuid],

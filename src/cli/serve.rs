@@ -22,6 +22,8 @@ use crate::server::{self, Parts};
 pub(super) const DATABASE: &str = "photometa";
 /// The login role.
 const LOGIN: &str = "photometa_app";
+/// How often to see whether the private PostgreSQL is there.
+const WATCH: std::time::Duration = std::time::Duration::from_millis(200);
 /// How long the development credential that is printed is valid.
 const DEVELOPMENT_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -85,7 +87,39 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
             .and_then(|()| std::fs::rename(&partial, file))
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    served.await??;
+    match running {
+        Some(running) => supervise(running, &database, served).await,
+        None => Ok(served.await??),
+    }
+}
+
+/// Keeps the private PostgreSQL running until the server has ended: one that was killed is started again, and
+/// replays its log. Calls meanwhile are UNAVAILABLE.
+async fn supervise(
+    running: Embedded,
+    database: &Database,
+    mut served: tokio::task::JoinHandle<std::io::Result<()>>,
+) -> Result<(), Failure> {
+    let mut running = Some(running);
+    loop {
+        tokio::select! {
+            ended = &mut served => {
+                ended??;
+                break;
+            }
+            () = tokio::time::sleep(WATCH) => {}
+        }
+        if running.as_ref().is_some_and(Embedded::is_running) {
+            continue;
+        }
+        // Dropped first: it holds the folder's lock.
+        drop(running.take());
+        tracing::warn!("the private PostgreSQL has ended; starting it again");
+        match embedded(database).await {
+            Ok(again) => running = Some(again),
+            Err(error) => tracing::error!(%error, "the private PostgreSQL does not start"),
+        }
+    }
     if let Some(running) = running {
         running.stop().await?;
     }

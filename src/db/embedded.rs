@@ -90,6 +90,11 @@ impl Embedded {
         self.server.pid()
     }
 
+    /// Whether the server's process is still there.
+    pub fn is_running(&self) -> bool {
+        self.server.wait(Duration::ZERO).is_none()
+    }
+
     /// The server's version, such as "15.18".
     pub fn version(&self) -> &str {
         &self.version

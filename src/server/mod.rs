@@ -96,6 +96,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     readiness.drain().await;
     tokio::time::sleep(NOTICE).await;
     let _ = drain.send(());
+    readiness.end().await;
     if let Ok(ended) = tokio::time::timeout(drain_timeout, server).await {
         return ended.map_err(std::io::Error::other);
     }

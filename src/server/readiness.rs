@@ -63,9 +63,16 @@ async fn tell(reporter: &HealthReporter, ready: bool) {
 
 impl Readiness {
     /// Says NOT_SERVING from now on.
-    pub(super) async fn drain(self) {
+    pub(super) async fn drain(&self) {
         self.watcher.abort();
         tell(&self.reporter, false).await;
+    }
+
+    /// Ends the Watch streams, which would otherwise outlive every drain.
+    pub(super) async fn end(mut self) {
+        for name in NAMES {
+            self.reporter.clear_service_status(name).await;
+        }
     }
 }
 

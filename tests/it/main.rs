@@ -6,5 +6,7 @@
 mod cluster;
 mod harness;
 
+mod bad_input;
+mod photo;
 mod program;
 mod smoke;

@@ -121,6 +121,33 @@ async fn serve_keeps_every_acknowledged_photo_when_it_is_killed() {
 }
 
 #[tokio::test]
+async fn serve_starts_its_postgresql_again_when_that_is_killed() {
+    let folder = Folder::new("supervised");
+    let program = serve(&folder.0);
+    let mut client = photos(&folder.0, &program.address).await;
+    client.create_photo(photo(1)).await.unwrap();
+    let postmaster = fs::read_to_string(folder.0.join("postgres/postmaster.pid")).unwrap();
+
+    assert!(Command::new("kill").args(["-KILL", postmaster.lines().next().unwrap()]).status().unwrap().success());
+
+    let killed = Instant::now();
+    loop {
+        match client.list_photos(pb::ListPhotosRequest::default()).await {
+            Ok(found) if killed.elapsed() > Duration::from_millis(300) => {
+                assert_eq!(found.into_inner().photos.len(), 1);
+                break;
+            }
+            Ok(_) => {}
+            Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+        }
+        assert!(killed.elapsed() < Duration::from_secs(30), "PostgreSQL did not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let now = fs::read_to_string(folder.0.join("postgres/postmaster.pid")).unwrap();
+    assert_ne!(now.lines().next(), postmaster.lines().next());
+}
+
+#[tokio::test]
 async fn serve_ends_with_status_0_on_sigterm_and_says_not_ready_afterwards() {
     let folder = Folder::new("ended");
     let mut program = serve(&folder.0);

@@ -20,7 +20,7 @@ use crate::harness::{App, Who, token};
 pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut pool = DescriptorPool::decode(pb::DESCRIPTOR).unwrap();
     let details = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).unwrap();
-    let new = details.file.into_iter().filter(|file| pool.get_file_by_name(file.name()).is_none()).collect::<Vec<_>>();
+    let new = details.file.into_iter().filter(|file| file.name().ends_with("error_details.proto"));
     pool.add_file_descriptor_protos(new).unwrap();
     pool
 });

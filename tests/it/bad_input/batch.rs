@@ -16,7 +16,7 @@ async fn batch_create_detections_tells_every_violation_at_once() {
     items[1].confidence = Some(f64::NAN);
     place(&mut items[3], [0.5, 0.5, 0.6, 0.6]);
     first(&mut items[3]).label.clear();
-    first(&mut items[3]).attributes = Some(nested(33, false));
+    first(&mut items[3]).attributes = Some(nested(33, true));
 
     let request = pb::BatchCreateDetectionsRequest { detections: items, partial: false };
     let answer = app.detections(A.as_service()).batch_create_detections(request).await;

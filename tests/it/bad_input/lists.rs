@@ -55,8 +55,8 @@ async fn list_photos_refuses_bad_filters() {
         (with(pb::PhotoFilter { project_ids: vec!["x".to_owned()], ..any() }), "filter.project_ids[0]"),
         (with(pb::PhotoFilter { project_ids: vec![NOBODY.to_owned(); 1001], ..any() }), "filter.project_ids"),
         (with(pb::PhotoFilter { user_ids: vec![NOBODY.to_owned(), String::new()], ..any() }), "filter.user_ids[1]"),
-        (with(pb::PhotoFilter { create_time: range(2, 1), ..any() }), "filter.create_time.end"),
-        (with(pb::PhotoFilter { capture_time: range(1, 1), ..any() }), "filter.capture_time.end"),
+        (with(pb::PhotoFilter { create_time: range(2, 1), ..any() }), "filter.create_time"),
+        (with(pb::PhotoFilter { capture_time: range(1, 1), ..any() }), "filter.capture_time"),
         (with(pb::PhotoFilter { upload_time: range(0, 253_402_300_800), ..any() }), "filter.upload_time.end"),
         (with(pb::PhotoFilter { s3_key_prefix: "x".repeat(501), ..any() }), "filter.s3_key_prefix"),
         (with(pb::PhotoFilter { s3_key_prefix: "\0".to_owned(), ..any() }), "filter.s3_key_prefix"),
@@ -89,7 +89,7 @@ async fn list_detections_refuses_bad_filters() {
             with(pb::DetectionFilter { min_confidence: Some(0.9), max_confidence: Some(0.1), ..any() }),
             "filter.max_confidence",
         ),
-        (with(pb::DetectionFilter { create_time: range(2, 1), ..any() }), "filter.create_time.end"),
+        (with(pb::DetectionFilter { create_time: range(2, 1), ..any() }), "filter.create_time"),
     ];
 
     for (request, expected) in cases {

@@ -1,0 +1,275 @@
+//! What surrounds the services: readiness, reflection, deadlines, request ids, and the answers to what is not there.
+
+use std::time::{Duration, Instant};
+
+use photometa::pb;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use uuid::Uuid;
+
+use crate::cluster::connect;
+use crate::harness::{A, App, details, reason};
+use crate::rpcs::{POOL, raw};
+
+/// Long enough for the readiness check to notice, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn names() -> Vec<String> {
+    let services = POOL.services().filter(|service| service.package_name() == "photometa.v1");
+    services.map(|service| service.full_name().to_owned()).chain([String::new()]).collect()
+}
+
+async fn check(app: &App, service: &str) -> Result<ServingStatus, Status> {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    Ok(HealthClient::new(app.channel.clone()).check(request).await?.into_inner().status())
+}
+
+/// Lets nobody into the app's database, and throws out who is there.
+async fn take_away(app: &App) {
+    allow(app, false).await;
+    throw_out(app).await;
+}
+
+async fn allow(app: &App, connections: bool) {
+    let name = app.database.superuser().get_dbname().unwrap().to_owned();
+    // PostgreSQL lets nobody do it to the database they are in.
+    let outside = connect(app.database.superuser().dbname("postgres")).await;
+    outside.batch_execute(&format!("alter database {name} allow_connections {connections}")).await.unwrap();
+}
+
+async fn throw_out(app: &App) {
+    let all = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    app.postgres.batch_execute(all).await.unwrap();
+}
+
+/// Waits until a watch says this; it may repeat itself before.
+async fn told(watch: &mut tonic::Streaming<HealthCheckResponse>, expected: ServingStatus) {
+    let told = async { while watch.next().await.expect("the watch goes on").unwrap().status() != expected {} };
+    tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("health never says {expected:?}"));
+}
+
+async fn list(app: &App) -> Result<pb::ListPhotosResponse, Status> {
+    Ok(app.photos(A.as_admin()).list_photos(pb::ListPhotosRequest::default()).await?.into_inner())
+}
+
+/// How many statements of the service wait for a lock.
+async fn blocked(app: &App) -> i64 {
+    app.count(
+        "select count(*) from pg_stat_activity where datname = current_database()
+            and application_name = 'photometa' and state = 'active' and wait_event_type = 'Lock'",
+    )
+    .await
+}
+
+async fn until_blocked(app: &App, expected: i64) {
+    let started = Instant::now();
+    while blocked(app).await != expected {
+        assert!(started.elapsed() < PATIENCE, "{} statements wait, not {expected}", blocked(app).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Holds the photos until it is dropped.
+async fn lock_photos(app: &App) -> tokio_postgres::Client {
+    let locker = connect(&app.database.superuser()).await;
+    locker.batch_execute("begin; lock table companycam_photos.photos in access exclusive mode").await.unwrap();
+    locker
+}
+
+#[tokio::test]
+async fn check_answers_serving_for_every_service_without_a_credential() {
+    let app = App::start().await;
+
+    assert_eq!(names().len(), 9);
+    for name in names() {
+        let started = Instant::now();
+        while check(&app, &name).await.ok() != Some(ServingStatus::Serving) {
+            assert!(started.elapsed() < PATIENCE, "{name:?} does not serve");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert_eq!(check(&app, "photometa.v1.NoService").await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn watch_follows_the_database_away_and_back() {
+    let app = App::start().await;
+    let mut watch =
+        HealthClient::new(app.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    told(&mut watch, ServingStatus::Serving).await;
+
+    take_away(&app).await;
+
+    told(&mut watch, ServingStatus::NotServing).await;
+    for name in names() {
+        let status = list(&app).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
+        assert!(details(&status).retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+        assert_ne!(check(&app, &name).await.unwrap(), ServingStatus::Serving, "{name}");
+    }
+
+    allow(&app, true).await;
+
+    told(&mut watch, ServingStatus::Serving).await;
+    list(&app).await.unwrap();
+}
+
+#[tokio::test]
+async fn call_whose_connection_dies_answers_unavailable_and_the_next_one_works() {
+    let app = App::start().await;
+    list(&app).await.unwrap();
+    let _locker = lock_photos(&app).await;
+    let (photos, ()) = tokio::join!(list(&app), async {
+        until_blocked(&app, 1).await;
+        throw_out(&app).await;
+    });
+
+    let status = photos.unwrap_err();
+
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
+    for _ in 0..8 {
+        list(&app).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn deadline_ends_the_call_and_its_statement() {
+    let app = App::start().await;
+    let locker = lock_photos(&app).await;
+
+    // The client has a clock of its own, which may be first on a busy machine: then another try.
+    let mut found = None;
+    for milliseconds in [300, 600, 1200] {
+        let mut request = Request::new(pb::ListPhotosRequest::default());
+        request.set_timeout(Duration::from_millis(milliseconds));
+        let started = Instant::now();
+        let status = app.photos(A.as_admin()).list_photos(request).await.unwrap_err();
+        assert!(started.elapsed() < Duration::from_millis(milliseconds) + Duration::from_secs(5));
+        if status.code() == Code::DeadlineExceeded {
+            found = Some(status);
+            break;
+        }
+    }
+    let status = found.expect("the server's answer is first at least once");
+
+    assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
+    until_blocked(&app, 0).await;
+    drop(locker);
+    let calls = futures_util::future::join_all((0..16).map(|_| list(&app))).await;
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+}
+
+#[tokio::test]
+async fn hanging_up_ends_the_statement() {
+    let app = App::start().await;
+    let _locker = lock_photos(&app).await;
+    let mut photos = app.photos(A.as_admin());
+    let call = tokio::spawn(async move { photos.list_photos(pb::ListPhotosRequest::default()).await });
+    until_blocked(&app, 1).await;
+
+    call.abort();
+
+    until_blocked(&app, 0).await;
+}
+
+#[tokio::test]
+async fn stopping_tells_watchers_and_lets_calls_in_flight_end() {
+    let app = App::start().await;
+    let mut watch =
+        HealthClient::new(app.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    told(&mut watch, ServingStatus::Serving).await;
+    let locker = lock_photos(&app).await;
+    let mut photos = app.photos(A.as_admin());
+    let call = tokio::spawn(async move { photos.list_photos(pb::ListPhotosRequest::default()).await });
+    until_blocked(&app, 1).await;
+
+    tokio::join!(app.stop(), async {
+        told(&mut watch, ServingStatus::NotServing).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(locker);
+        drop(watch);
+    });
+
+    call.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn request_id_is_echoed_made_and_bounded() {
+    let app = App::start().await;
+    let call = async |given: Option<&str>| {
+        let mut request = Request::new(pb::ListPhotosRequest::default());
+        if let Some(given) = given {
+            request.metadata_mut().insert("x-request-id", given.parse().unwrap());
+        }
+        let answer = app.photos(A.as_admin()).list_photos(request).await.unwrap();
+        answer.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned()
+    };
+
+    assert_eq!(call(Some("my-call 1")).await, "my-call 1");
+    let (first, second) = (call(None).await, call(None).await);
+    assert!(Uuid::try_parse(&first).is_ok() && first != second, "{first} {second}");
+    assert!(Uuid::try_parse(&call(Some(&"x".repeat(129))).await).is_ok());
+    let refused = app.photos(A.as_admin()).get_photo(pb::GetPhotoRequest::default()).await.unwrap_err();
+    assert!(refused.metadata().get("x-request-id").is_some());
+}
+
+#[tokio::test]
+async fn unknown_rpc_answers_unimplemented() {
+    let app = App::start().await;
+
+    for path in ["photometa.v1.PhotoService/Nothing", "photometa.v1.NoService/GetPhoto", "photometa.v2.PhotoService/GetPhoto"] {
+        let status = raw(&app, path, None, Vec::new()).await.unwrap_err();
+
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "RPC_NOT_FOUND"), "{path}");
+        assert!(status.metadata().get("x-request-id").is_some(), "{path}");
+    }
+}
+
+macro_rules! reflection {
+    ($test:ident, $version:ident) => {
+        #[tokio::test]
+        async fn $test() {
+            use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+            use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+            use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+            use tonic_reflection::pb::$version::ServerReflectionRequest;
+
+            let app = App::start().await;
+            let mut client = ServerReflectionClient::new(app.channel.clone());
+            let mut ask = async |message| {
+                let request = ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+                let mut answers =
+                    client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+                answers.next().await.unwrap().unwrap().message_response.unwrap()
+            };
+
+            let MessageResponse::ListServicesResponse(found) = ask(MessageRequest::ListServices(String::new())).await
+            else {
+                panic!("no list of services");
+            };
+            let found: Vec<String> = found.service.into_iter().map(|service| service.name).collect();
+
+            for name in names().into_iter().filter(|name| !name.is_empty()) {
+                assert!(found.contains(&name), "{name} is not in {found:?}");
+                let MessageResponse::FileDescriptorResponse(files) =
+                    ask(MessageRequest::FileContainingSymbol(name.clone())).await
+                else {
+                    panic!("no file for {name}");
+                };
+                let file: prost_types::FileDescriptorProto =
+                    prost::Message::decode(files.file_descriptor_proto[0].as_slice()).unwrap();
+                let places = file.source_code_info.unwrap().location;
+                // Field 6 of a file is its services.
+                let comment = places.iter().find(|place| place.path == [6, 0]).unwrap().leading_comments();
+                assert!(comment.len() > 10, "{name} has no comment");
+            }
+            assert!(found.contains(&"grpc.health.v1.Health".to_owned()), "{found:?}");
+        }
+    };
+}
+
+reflection!(reflection_v1_shows_every_service_with_its_comments, v1);
+reflection!(reflection_v1alpha_shows_every_service_with_its_comments, v1alpha);
