@@ -54,13 +54,13 @@ running=
 stop() {
     local status=$?
     trap - EXIT INT TERM
+    if ((status == 1)) && [[ -s $work/serve.log ]]; then tail -n 5 "$work/serve.log" >&2; fi
     if [[ -n $running ]]; then kill "$running" 2>/dev/null || true; fi
     if [[ -n $service_pid ]]; then
         # Stops its PostgreSQL too.
         kill "$service_pid" 2>/dev/null || true
         wait "$service_pid" 2>/dev/null || true
     fi
-    if ((status != 0)) && [[ -s $work/serve.log ]]; then tail -n 5 "$work/serve.log" >&2; fi
     rm -rf "$work"
     exit "$status"
 }

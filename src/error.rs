@@ -118,12 +118,10 @@ impl Error {
         Self::Invalid(vec![Violation { path: path.into(), problem: problem.into() }])
     }
 
-    /// Tells whether the same transaction may succeed when it is run again.
+    /// Tells whether the same transaction may answer otherwise when it is run again. Writes read what they refer
+    /// to first: a foreign key without a meaning of its own only fails when that was deleted in between.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Database(error) if matches!(
-            error.code(),
-            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-        ))
+        matches!(self, Self::Database(error) if error.code().is_some_and(is_race))
     }
 
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
@@ -143,10 +141,7 @@ impl Error {
         if *state == SqlState::QUERY_CANCELED {
             return Self::Deadline;
         }
-        if *state == SqlState::T_R_SERIALIZATION_FAILURE
-            || *state == SqlState::T_R_DEADLOCK_DETECTED
-            || *state == SqlState::LOCK_NOT_AVAILABLE
-        {
+        if is_race(state) || *state == SqlState::LOCK_NOT_AVAILABLE {
             return Self::ConcurrentChange;
         }
         // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
@@ -155,6 +150,11 @@ impl Error {
         }
         Self::Internal(format!("{error:?}"))
     }
+}
+
+fn is_race(state: &SqlState) -> bool {
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::FOREIGN_KEY_VIOLATION]
+        .contains(state)
 }
 
 impl From<tokio_postgres::Error> for Error {
@@ -267,12 +267,13 @@ fn told(violations: Vec<Violation>) -> ErrorDetails {
     ErrorDetails::with_bad_request(fields.collect::<Vec<_>>())
 }
 
-fn retry_after(duration: Duration) -> ErrorDetails {
-    ErrorDetails::with_retry_info(Some(duration))
+/// The status of what may succeed when it is tried again after some time.
+fn later(code: Code, reason: ErrorReason, message: &str, milliseconds: u64) -> Status {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds)));
+    status(code, reason, message, details)
 }
 
 impl From<Error> for Status {
-    #[expect(clippy::too_many_lines, reason = "one arm per variant, all in one place")]
     fn from(error: Error) -> Self {
         let plain = ErrorDetails::new;
         match error.classified() {
@@ -340,8 +341,7 @@ impl From<Error> for Status {
                 status(Code::Aborted, ErrorReason::StaleEtag, message, details)
             }
             Error::ConcurrentChange => {
-                let details = retry_after(Duration::from_millis(50));
-                status(Code::Aborted, ErrorReason::ConcurrentChange, "another change came in between; retry", details)
+                later(Code::Aborted, ErrorReason::ConcurrentChange, "another change came in between; retry", 50)
             }
             Error::Precondition(precondition, subject) => {
                 let (reason, message) = precondition.told();
@@ -350,32 +350,16 @@ impl From<Error> for Status {
                 status(Code::FailedPrecondition, reason, message, details)
             }
             Error::Overloaded => {
-                let details = retry_after(Duration::from_millis(200));
-                status(
-                    Code::ResourceExhausted,
-                    ErrorReason::Overloaded,
-                    "the server is at its limit; retry later",
-                    details,
-                )
+                let message = "the server is at its limit; retry later";
+                later(Code::ResourceExhausted, ErrorReason::Overloaded, message, 200)
             }
             Error::DatabaseUnavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
-                let details = retry_after(Duration::from_millis(500));
-                status(
-                    Code::Unavailable,
-                    ErrorReason::DatabaseUnavailable,
-                    "the database cannot be reached; retry later",
-                    details,
-                )
+                let message = "the database cannot be reached; retry later";
+                later(Code::Unavailable, ErrorReason::DatabaseUnavailable, message, 500)
             }
             Error::Draining => {
-                let details = retry_after(Duration::from_millis(100));
-                status(
-                    Code::Unavailable,
-                    ErrorReason::Draining,
-                    "the server is shutting down; retry elsewhere",
-                    details,
-                )
+                later(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", 100)
             }
             Error::Deadline => status(
                 Code::DeadlineExceeded,

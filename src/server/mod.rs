@@ -43,10 +43,12 @@ pub struct Parts {
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
     let Parts { db, pages, verifier, request_timeout, drain_timeout } = parts;
     let (reporter, health) = tonic_health::server::health_reporter();
-    let readiness = readiness::watch(db.clone(), reporter);
+    let readiness = readiness::watch(db.clone(), reporter).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
+            // So that tools can read the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let reflection_v1 = reflection().build_v1().map_err(std::io::Error::other)?;

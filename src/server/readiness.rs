@@ -31,27 +31,32 @@ pub(super) struct Readiness {
     watcher: JoinHandle<()>,
 }
 
-/// Asks the database again and again whether it answers.
-pub(super) fn watch(db: Db, reporter: HealthReporter) -> Readiness {
+/// Asks the database whether it answers, and then again and again. The first answer is there before the first
+/// call: a reporter by itself says SERVING from the start.
+pub(super) async fn watch(db: Db, reporter: HealthReporter) -> Readiness {
+    let mut before = answers(&db).await;
+    if !before {
+        tracing::warn!(ready = before, "the database does not answer");
+    }
+    tell(&reporter, before).await;
     let watched = reporter.clone();
     let watcher = tokio::spawn(async move {
-        let mut before = None;
         loop {
-            let answers = matches!(
-                tokio::time::timeout(PATIENCE, db.ping()).await,
-                Ok(Ok(()) | Err(crate::error::Error::Overloaded))
-            );
-            if before != Some(answers) {
-                if before.is_some() || !answers {
-                    tracing::warn!(ready = answers, "readiness changed");
-                }
-                tell(&watched, answers).await;
-                before = Some(answers);
-            }
             tokio::time::sleep(INTERVAL).await;
+            let now = answers(&db).await;
+            if now != before {
+                tracing::warn!(ready = now, "readiness changed");
+                tell(&watched, now).await;
+                before = now;
+            }
         }
     });
     Readiness { reporter, watcher }
+}
+
+async fn answers(db: &Db) -> bool {
+    let answer = tokio::time::timeout(PATIENCE, db.ping()).await;
+    matches!(answer, Ok(Ok(()) | Err(crate::error::Error::Overloaded)))
 }
 
 async fn tell(reporter: &HealthReporter, ready: bool) {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, sign_hs256};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::harness::{A, App, OPERATOR, Who, details, reason, sign, token};
@@ -108,7 +108,10 @@ fn table_gives_each_rpc_the_roles_that_the_contract_says() {
         let (_, roles) = comment.rsplit_once("Roles: ").unwrap_or_else(|| panic!("{} names no roles", rpc.name));
         let told: Vec<Role> = [Role::Operator, Role::OrgAdmin, Role::OrgUser, Role::Service]
             .into_iter()
-            .filter(|role| roles.contains("every role") || roles.split(|c: char| !(c.is_alphabetic() || c == '_')).any(|word| word == role.name()))
+            .filter(|role| {
+                roles.contains("every role")
+                    || roles.split(|c: char| !(c.is_alphabetic() || c == '_')).any(|word| word == role.name())
+            })
             .collect();
 
         assert_eq!(told, rpc.roles, "{}: {roles}", rpc.name);
@@ -131,7 +134,12 @@ async fn every_rpc_refuses_a_missing_credential() {
     for rpc in RPCS {
         let status = rpc.call_with(&app, None, world.ids().fill(rpc.request)).await.unwrap_err();
 
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIAL_MISSING"), "{}", rpc.name);
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unauthenticated, "CREDENTIAL_MISSING"),
+            "{}",
+            rpc.name
+        );
     }
     assert_eq!(fingerprint(&app).await, before);
 }
@@ -147,8 +155,17 @@ async fn every_rpc_refuses_every_bad_credential() {
         for (what, authorization, expected) in refused() {
             let status = rpc.call_with(&app, Some(&authorization), request.clone()).await.unwrap_err();
 
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, expected), "{} with {what}", rpc.name);
-            assert!(authorization.len() < 20 || !status.message().contains(&authorization[7..]), "{} repeats the credential", rpc.name);
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::Unauthenticated, expected),
+                "{} with {what}",
+                rpc.name
+            );
+            assert!(
+                authorization.len() < 20 || !status.message().contains(&authorization[7..]),
+                "{} repeats the credential",
+                rpc.name
+            );
         }
     }
     assert_eq!(fingerprint(&app).await, before);
@@ -168,7 +185,13 @@ async fn every_rpc_refuses_every_role_that_it_is_not_for() {
             let status = rpc.call(&app, who, world.ids().fill(rpc.request)).await.unwrap_err();
 
             let told = details(&status).error_info().unwrap().metadata.clone();
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"), "{} as {:?}", rpc.name, who.role);
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
+                "{} as {:?}",
+                rpc.name,
+                who.role
+            );
             assert_eq!(told["role"], who.role.name());
             assert_eq!(told["rpc"], format!("photometa.v1.{}", rpc.name));
         }
@@ -209,7 +232,7 @@ async fn every_rpc_accepts_the_roles_that_it_is_for() {
             let outcome = rpc.call(&app, world.who(role), world.ids().fill(rpc.request)).await;
 
             // What is in use stays, and what went with something else is gone.
-            let code = outcome.as_ref().map_or_else(|status| status.code(), |_| Code::Ok);
+            let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
             let expected = [Code::Ok, Code::NotFound, Code::FailedPrecondition];
             assert!(expected.contains(&code), "{} as {role:?}: {outcome:?}", rpc.name);
         }

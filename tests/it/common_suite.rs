@@ -3,12 +3,35 @@
 
 use photometa::auth::Role;
 use serde_json::Value;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::cluster::connect;
 use crate::harness::{A, App, B, Who, details};
-use crate::rpcs::{Ids, RPCS, Rpc};
+use crate::health::until_blocked;
+use crate::rpcs::{Ids, PLACEHOLDERS, RPCS, Rpc};
 use crate::world::{World, fingerprint};
+
+const READERS: &[Role] = &[Role::OrgAdmin, Role::OrgUser, Role::Service];
+
+/// Lists by one id alone.
+const FILTERS: &[Rpc] = &[
+    Rpc { name: "PhotoService/ListPhotos", roles: READERS, request: r#"{"filter": {"project_ids": ["$project"]}}"# },
+    Rpc { name: "PhotoService/ListPhotos", roles: READERS, request: r#"{"filter": {"user_ids": ["$user"]}}"# },
+    Rpc {
+        name: "DetectionService/ListDetections",
+        roles: READERS,
+        request: r#"{"filter": {"photo_ids": ["$photo"]}}"#,
+    },
+    Rpc {
+        name: "DetectionService/ListDetections",
+        roles: READERS,
+        request: r#"{"filter": {"project_ids": ["$project"]}}"#,
+    },
+    Rpc { name: "FeedbackService/ListFeedback", roles: READERS, request: r#"{"detection_id": "$detection"}"# },
+    Rpc { name: "FeedbackService/ListFeedback", roles: READERS, request: r#"{"photo_id": "$photo"}"# },
+    Rpc { name: "FeedbackService/ListFeedback", roles: READERS, request: r#"{"user_id": "$user"}"# },
+];
 
 /// Everything a caller can see of an outcome, with the id it asked for taken out.
 fn seen(outcome: Result<Value, Status>, id: &str) -> String {
@@ -28,7 +51,7 @@ fn seen(outcome: Result<Value, Status>, id: &str) -> String {
 /// that nobody has; answers how many pairs were compared.
 async fn compare(app: &App, who: Who, own: &Ids, theirs: &Ids) -> usize {
     let mut compared = 0;
-    for rpc in RPCS.iter().filter(|rpc| rpc.roles.contains(&who.role)) {
+    for rpc in RPCS.iter().chain(FILTERS).filter(|rpc| rpc.roles.contains(&who.role)) {
         for placeholder in rpc.placeholders() {
             compare_one(app, who, rpc, (own, theirs), placeholder).await;
             compared += 1;
@@ -87,12 +110,21 @@ async fn every_batch_answers_foreign_ids_as_unknown_ones_beside_good_ones() {
         ("TagService/AddTags", r#"{"photo_ids": ["$own_photo", "$photo"], "tags": [{"tag": "new"}]}"#),
         ("TagService/RemoveTags", r#"{"photo_ids": ["$photo"], "tags": ["Tag 1"]}"#),
         ("ProjectService/AddProjectMembers", r#"{"project_id": "$own_project", "user_ids": ["$own_user", "$user"]}"#),
-        ("FeedbackService/BatchCreateFeedback", r#"{"feedback": [{"detection_id": "$own_detection", "verdict": "VERDICT_REJECT"}, {"detection_id": "$detection", "verdict": "VERDICT_REJECT"}]}"#),
-        ("DetectionService/BatchCreateDetections", r#"{"detections": [{"photo_id": "$own_photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}, {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}]}"#),
-        ("PhotoService/BatchCreatePhotos", r#"{"photos": [{"project_id": "$own_project", "s3_url": "u", "s3_key": "k1"}, {"project_id": "$project", "s3_url": "u", "s3_key": "k2"}]}"#),
+        (
+            "FeedbackService/BatchCreateFeedback",
+            r#"{"feedback": [{"detection_id": "$own_detection", "verdict": "VERDICT_REJECT"}, {"detection_id": "$detection", "verdict": "VERDICT_REJECT"}]}"#,
+        ),
+        (
+            "DetectionService/BatchCreateDetections",
+            r#"{"detections": [{"photo_id": "$own_photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}, {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}]}"#,
+        ),
+        (
+            "PhotoService/BatchCreatePhotos",
+            r#"{"photos": [{"project_id": "$own_project", "s3_url": "u", "s3_key": "k1"}, {"project_id": "$project", "s3_url": "u", "s3_key": "k2"}]}"#,
+        ),
     ] {
         let mut request = request.to_owned();
-        for placeholder in a.ids().names() {
+        for placeholder in PLACEHOLDERS {
             request = request.replace(&placeholder.replace('$', "$own_"), a.ids().of(placeholder));
         }
         let rpc = Rpc { name, roles: &[], request: request.leak() };
@@ -109,14 +141,20 @@ async fn every_unfiltered_list_shows_the_own_organization_only() {
 
     for role in [Role::OrgAdmin, Role::OrgUser, Role::Service] {
         for (own, other) in [(&a, &b), (&b, &a)] {
-            let lists = RPCS.iter().filter(|rpc| rpc.roles.contains(&role) && rpc.method().input().get_field_by_name("page_size").is_some());
+            let lists = RPCS.iter().filter(|rpc| {
+                rpc.roles.contains(&role) && rpc.method().input().get_field_by_name("page_size").is_some()
+            });
             for rpc in lists {
                 let request = if rpc.name == "ProjectService/ListProjectMembers" { rpc.request } else { "{}" };
 
                 let answer = rpc.call(&app, own.who(role), own.ids().fill(request)).await.unwrap().to_string();
 
-                for placeholder in other.ids().names() {
-                    assert!(!answer.contains(other.ids().of(placeholder)), "{} as {role:?} shows {placeholder}: {answer}", rpc.name);
+                for placeholder in PLACEHOLDERS {
+                    assert!(
+                        !answer.contains(other.ids().of(placeholder)),
+                        "{} as {role:?} shows {placeholder}: {answer}",
+                        rpc.name
+                    );
                 }
                 assert!(answer.len() > 50, "{} as {role:?}: {answer}", rpc.name);
             }
@@ -131,8 +169,16 @@ async fn every_create_accepts_an_id_that_another_organization_has() {
     let before = of_organization(&app, B.id).await;
 
     for (name, placeholder, request) in [
-        ("PhotoService/CreatePhoto", "$photo", r#"{"photo": {"id": "$their", "project_id": "$project", "s3_url": "u", "s3_key": "house/9.jpg"}}"#),
-        ("DetectionService/CreateDetection", "$detection", r#"{"detection": {"id": "$their", "photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}}"#),
+        (
+            "PhotoService/CreatePhoto",
+            "$photo",
+            r#"{"photo": {"id": "$their", "project_id": "$project", "s3_url": "u", "s3_key": "house/9.jpg"}}"#,
+        ),
+        (
+            "DetectionService/CreateDetection",
+            "$detection",
+            r#"{"detection": {"id": "$their", "photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "m", "processing_time": "1s"}}"#,
+        ),
         ("ProjectService/CreateProject", "$project", r#"{"project": {"id": "$their", "name": "New"}}"#),
         ("UserService/CreateUser", "$user", r#"{"user": {"id": "$their", "email": "new@example.com"}}"#),
     ] {
@@ -148,11 +194,48 @@ async fn every_create_accepts_an_id_that_another_organization_has() {
 /// A digest of everything an organization has.
 async fn of_organization(app: &App, id: Uuid) -> Vec<String> {
     let mut digests = Vec::new();
-    for table in ["users", "projects", "project_members", "photos", "detections", "detection_events", "tags", "feedback"] {
+    for table in
+        ["users", "projects", "project_members", "photos", "detections", "detection_events", "tags", "feedback"]
+    {
         let query = format!(
             "select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') from companycam_photos.{table} t where organization_id = $1"
         );
-        digests.push(app.postgres.query_one(&query, &[&id]).await.unwrap().get(0));
+        digests.push(app.postgres.query_one(&query, &[&id]).await.unwrap().try_get(0).unwrap());
     }
     digests
+}
+
+#[tokio::test]
+async fn every_create_answers_not_found_when_what_it_refers_to_goes_meanwhile() {
+    let app = App::start().await;
+    let world = World::grow(&app, A).await;
+    let found = async |query: &str| {
+        app.postgres.query_one(query, &[]).await.unwrap().try_get::<_, Uuid>(0).unwrap().to_string()
+    };
+    let yard = found("select id from companycam_photos.projects where name = 'Yard'").await;
+    let extra = found("select id from companycam_photos.users where email like 'extra@%'").await;
+
+    for (name, placeholder, id, table, reason) in [
+        ("DetectionService/CreateDetection", "$photo", &world.photos[1].id, "photos", "PHOTO_NOT_FOUND"),
+        ("TagService/AddTags", "$photo", &world.photos[2].id, "photos", "PHOTO_NOT_FOUND"),
+        ("FeedbackService/CreateFeedback", "$detection", &world.detections[1].id, "detections", "DETECTION_NOT_FOUND"),
+        ("PhotoService/CreatePhoto", "$project", &yard, "projects", "PROJECT_NOT_FOUND"),
+        ("PhotoService/CreatePhoto", "$user", &extra, "users", "USER_NOT_FOUND"),
+    ] {
+        let rpc = Rpc::named(name);
+        let deleter = connect(&app.database.superuser()).await;
+        deleter
+            .batch_execute(&format!("begin; delete from companycam_photos.{table} where id = '{id}'"))
+            .await
+            .unwrap();
+
+        let request = world.ids().with(placeholder, id).fill(rpc.request);
+        let (outcome, ()) = tokio::join!(rpc.call(&app, A.as_admin(), request), async {
+            until_blocked(&app, 1).await;
+            deleter.batch_execute("commit").await.unwrap();
+        });
+
+        let status = outcome.unwrap_err();
+        assert_eq!((status.code(), crate::harness::reason(&status).as_str()), (Code::NotFound, reason), "{name}");
+    }
 }

@@ -2,8 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use photometa::pb;
+use photometa::auth::token::{Expectations, Verifier};
+use photometa::db::Db;
+use photometa::page::Pages;
+use photometa::pb::{self, photo_service_client::PhotoServiceClient};
+use photometa::server::Parts;
+use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -11,7 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use uuid::Uuid;
 
 use crate::cluster::connect;
-use crate::harness::{A, App, details, reason};
+use crate::harness::{A, App, SECRET, details, reason, token};
 use crate::rpcs::{POOL, raw};
 
 /// Long enough for the readiness check to notice, on a busy machine too.
@@ -64,7 +70,8 @@ async fn blocked(app: &App) -> i64 {
     .await
 }
 
-async fn until_blocked(app: &App, expected: i64) {
+/// Waits until that many statements of the service wait for a lock.
+pub async fn until_blocked(app: &App, expected: i64) {
     let started = Instant::now();
     while blocked(app).await != expected {
         assert!(started.elapsed() < PATIENCE, "{} statements wait, not {expected}", blocked(app).await);
@@ -142,7 +149,7 @@ async fn deadline_ends_the_call_and_its_statement() {
 
     // The client has a clock of its own, which may be first on a busy machine: then another try.
     let mut found = None;
-    for milliseconds in [300, 600, 1200] {
+    for milliseconds in (200..=500).step_by(20) {
         let mut request = Request::new(pb::ListPhotosRequest::default());
         request.set_timeout(Duration::from_millis(milliseconds));
         let started = Instant::now();
@@ -160,6 +167,49 @@ async fn deadline_ends_the_call_and_its_statement() {
     drop(locker);
     let calls = futures_util::future::join_all((0..16).map(|_| list(&app))).await;
     assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+}
+
+#[tokio::test]
+async fn limit_of_the_server_ends_calls_without_a_deadline() {
+    let app = App::start().await;
+    let channel = serve(app.database.app(), Duration::from_millis(300)).await;
+    let _locker = lock_photos(&app).await;
+    let mut request = Request::new(pb::ListPhotosRequest::default());
+    request.metadata_mut().insert("authorization", format!("Bearer {}", token(A.as_admin())).parse().unwrap());
+
+    let status = PhotoServiceClient::new(channel).list_photos(request).await.unwrap_err();
+
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    until_blocked(&app, 0).await;
+}
+
+#[tokio::test]
+async fn server_that_never_saw_its_database_never_says_serving() {
+    let app = App::start().await;
+    let mut nowhere = app.database.app();
+    nowhere.dbname("no_such_database");
+    let mut health = HealthClient::new(serve(nowhere, Duration::from_secs(5)).await);
+
+    for _ in 0..20 {
+        let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::NotServing);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A second server, which ends with the test.
+async fn serve(database: tokio_postgres::Config, request_timeout: Duration) -> Channel {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let parts = Parts {
+        db: Db::new(database, 2, Duration::from_secs(5)).unwrap(),
+        pages: Pages::new(SECRET),
+        verifier: Verifier::hs256(SECRET, &Expectations::default()),
+        request_timeout,
+        drain_timeout: Duration::from_secs(1),
+    };
+    tokio::spawn(photometa::server::serve(parts, listener, std::future::pending()));
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
 #[tokio::test]
@@ -220,7 +270,9 @@ async fn request_id_is_echoed_made_and_bounded() {
 async fn unknown_rpc_answers_unimplemented() {
     let app = App::start().await;
 
-    for path in ["photometa.v1.PhotoService/Nothing", "photometa.v1.NoService/GetPhoto", "photometa.v2.PhotoService/GetPhoto"] {
+    for path in
+        ["photometa.v1.PhotoService/Nothing", "photometa.v1.NoService/GetPhoto", "photometa.v2.PhotoService/GetPhoto"]
+    {
         let status = raw(&app, path, None, Vec::new()).await.unwrap_err();
 
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "RPC_NOT_FOUND"), "{path}");
@@ -232,10 +284,10 @@ macro_rules! reflection {
     ($test:ident, $version:ident) => {
         #[tokio::test]
         async fn $test() {
+            use tonic_reflection::pb::$version::ServerReflectionRequest;
             use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
             use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
             use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
-            use tonic_reflection::pb::$version::ServerReflectionRequest;
 
             let app = App::start().await;
             let mut client = ServerReflectionClient::new(app.channel.clone());

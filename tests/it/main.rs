@@ -5,8 +5,22 @@
 
 mod cluster;
 mod harness;
+mod rpcs;
+mod world;
 
+mod auth;
 mod bad_input;
+mod common_suite;
+mod detection;
+mod feedback;
+mod health;
+mod layout;
+mod migrations;
+mod paging;
 mod photo;
 mod program;
+mod provisioning;
+mod schema;
 mod smoke;
+mod tag;
+mod tenancy;

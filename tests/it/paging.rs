@@ -79,7 +79,10 @@ fn others(name: &str) -> Vec<Value> {
             json!({"filter": {"user_confirmed": false}}),
         ],
         "DetectionService/ListPendingDetections" => {
-            vec![json!({"strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}), json!({"types": ["DETECTION_TYPE_DAMAGE"]})]
+            vec![
+                json!({"strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}),
+                json!({"types": ["DETECTION_TYPE_DAMAGE"]}),
+            ]
         }
         "FeedbackService/ListFeedback" => vec![json!({"user_id": A.member.to_string()})],
         "ProjectService/ListProjects" => vec![json!({"statuses": ["PROJECT_STATUS_ACTIVE"]})],
@@ -144,7 +147,12 @@ async fn every_list_bounds_its_page_size() {
         for size in [-1, i32::MIN] {
             let status = list.page(&app, list.who, size, "", &json!({})).await.unwrap_err();
 
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"), "{}", list.rpc.name);
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::InvalidArgument, "INVALID_FIELDS"),
+                "{}",
+                list.rpc.name
+            );
             assert_eq!(paths(&status), ["page_size"], "{}", list.rpc.name);
         }
     }
@@ -180,7 +188,9 @@ async fn every_list_refuses_a_token_that_was_changed_anywhere() {
             changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
             list.refuses(&app, list.who, &String::from_utf8(changed).unwrap(), &json!({})).await;
         }
-        for changed in [&token[..token.len() - 1], &token[1..], &format!("{token}A"), &format!("{token}="), "A", " ", "💥"] {
+        for changed in
+            [&token[..token.len() - 1], &token[1..], &format!("{token}A"), &format!("{token}="), "A", " ", "💥"]
+        {
             list.refuses(&app, list.who, changed, &json!({})).await;
         }
     }

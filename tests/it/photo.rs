@@ -25,6 +25,7 @@ async fn get(app: &App, id: &str, view: pb::PhotoView) -> pb::Photo {
     app.photos(A.as_service()).get_photo(request).await.unwrap().into_inner().photo.unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as messages have it")]
 fn exif(value: serde_json::Value) -> Option<Struct> {
     Some(photometa::json::to_struct(value))
 }

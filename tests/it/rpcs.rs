@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use photometa::auth::Role::{self, Operator, OrgAdmin, OrgUser, Service};
 use photometa::pb;
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use prost_types::FileDescriptorSet;
 use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -46,22 +46,58 @@ const fn rpc(name: &'static str, roles: &'static [Role], request: &'static str) 
 
 /// Every RPC, in the order of the contract's files.
 pub const RPCS: &[Rpc] = &[
-    rpc("DetectionService/CreateDetection", WRITERS, r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-1", "processing_time": "0.1s"}}"#),
-    rpc("DetectionService/BatchCreateDetections", WRITERS, r#"{"partial": true, "detections": [{"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-2", "processing_time": "0.1s"}]}"#),
+    rpc(
+        "DetectionService/CreateDetection",
+        WRITERS,
+        r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-1", "processing_time": "0.1s"}}"#,
+    ),
+    rpc(
+        "DetectionService/BatchCreateDetections",
+        WRITERS,
+        r#"{"partial": true, "detections": [{"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-2", "processing_time": "0.1s"}]}"#,
+    ),
     rpc("DetectionService/GetDetection", READERS, r#"{"id": "$detection"}"#),
-    rpc("DetectionService/ListDetections", READERS, r#"{"filter": {"photo_ids": ["$photo"], "project_ids": ["$project"]}}"#),
+    rpc(
+        "DetectionService/ListDetections",
+        READERS,
+        r#"{"filter": {"photo_ids": ["$photo"], "project_ids": ["$project"]}}"#,
+    ),
     rpc("DetectionService/ListPendingDetections", READERS, r#"{"project_ids": ["$project"]}"#),
     rpc("DetectionService/DeleteDetection", WRITERS, r#"{"id": "$detection"}"#),
-    rpc("DetectionService/DeleteDetectionsByModel", WRITERS, r#"{"model_version": "cracks-1", "include_reviewed": true}"#),
-    rpc("FeedbackService/CreateFeedback", PEOPLE, r#"{"feedback": {"detection_id": "$detection", "verdict": "VERDICT_REJECT"}}"#),
-    rpc("FeedbackService/BatchCreateFeedback", PEOPLE, r#"{"partial": true, "feedback": [{"detection_id": "$detection", "verdict": "VERDICT_REJECT"}]}"#),
-    rpc("FeedbackService/ListFeedback", READERS, r#"{"detection_id": "$detection", "photo_id": "$photo", "user_id": "$user"}"#),
+    rpc(
+        "DetectionService/DeleteDetectionsByModel",
+        WRITERS,
+        r#"{"model_version": "cracks-1", "include_reviewed": true}"#,
+    ),
+    rpc(
+        "FeedbackService/CreateFeedback",
+        PEOPLE,
+        r#"{"feedback": {"detection_id": "$detection", "verdict": "VERDICT_REJECT"}}"#,
+    ),
+    rpc(
+        "FeedbackService/BatchCreateFeedback",
+        PEOPLE,
+        r#"{"partial": true, "feedback": [{"detection_id": "$detection", "verdict": "VERDICT_REJECT"}]}"#,
+    ),
+    rpc(
+        "FeedbackService/ListFeedback",
+        READERS,
+        r#"{"detection_id": "$detection", "photo_id": "$photo", "user_id": "$user"}"#,
+    ),
     rpc("OrganizationService/CreateOrganization", &[Operator], r#"{"organization": {"name": "New"}}"#),
     rpc("OrganizationService/GetOrganization", &[Operator], r#"{"id": "$org"}"#),
     rpc("OrganizationService/ListOrganizations", &[Operator], "{}"),
     rpc("OrganizationService/DeleteOrganization", &[Operator], r#"{"id": "$org"}"#),
-    rpc("PhotoService/CreatePhoto", READERS, r#"{"photo": {"project_id": "$project", "user_id": "$user", "s3_url": "https://example.com/new", "s3_key": "new"}}"#),
-    rpc("PhotoService/BatchCreatePhotos", READERS, r#"{"partial": true, "photos": [{"project_id": "$project", "user_id": "$user", "s3_url": "https://example.com/new", "s3_key": "new"}]}"#),
+    rpc(
+        "PhotoService/CreatePhoto",
+        READERS,
+        r#"{"photo": {"project_id": "$project", "user_id": "$user", "s3_url": "https://example.com/new", "s3_key": "new"}}"#,
+    ),
+    rpc(
+        "PhotoService/BatchCreatePhotos",
+        READERS,
+        r#"{"partial": true, "photos": [{"project_id": "$project", "user_id": "$user", "s3_url": "https://example.com/new", "s3_key": "new"}]}"#,
+    ),
     rpc("PhotoService/GetPhoto", READERS, r#"{"id": "$photo", "view": "PHOTO_VIEW_FULL"}"#),
     rpc("PhotoService/BatchGetPhotos", READERS, r#"{"ids": ["$photo"], "view": "PHOTO_VIEW_FULL"}"#),
     rpc("PhotoService/ListPhotos", READERS, r#"{"filter": {"project_ids": ["$project"], "user_ids": ["$user"]}}"#),
@@ -97,13 +133,9 @@ pub const PLACEHOLDERS: [&str; 5] = ["$org", "$project", "$user", "$photo", "$de
 impl Ids {
     /// The ids of one organization's things.
     pub fn new(organization: Uuid, project: Uuid, user: Uuid, photo: &str, detection: &str) -> Self {
-        let ids = [organization.to_string(), project.to_string(), user.to_string(), photo.to_owned(), detection.to_owned()];
+        let ids =
+            [organization.to_string(), project.to_string(), user.to_string(), photo.to_owned(), detection.to_owned()];
         Self(PLACEHOLDERS.into_iter().zip(ids).collect())
-    }
-
-    /// Every placeholder.
-    pub fn names(&self) -> [&'static str; 5] {
-        PLACEHOLDERS
     }
 
     /// The id that stands for a placeholder.
@@ -113,7 +145,9 @@ impl Ids {
 
     /// The same ids but one.
     pub fn with(&self, placeholder: &str, id: &str) -> Self {
-        let replaced = |(name, old): &(&'static str, String)| (*name, if *name == placeholder { id.to_owned() } else { old.clone() });
+        let replaced = |(name, old): &(&'static str, String)| {
+            (*name, if *name == placeholder { id.to_owned() } else { old.clone() })
+        };
         Self(self.0.iter().map(replaced).collect())
     }
 
@@ -148,7 +182,8 @@ impl Rpc {
     /// Calls it with this authorization entry.
     pub async fn call_with(&self, app: &App, authorization: Option<&str>, request: Value) -> Result<Value, Status> {
         let method = self.method();
-        let message = DynamicMessage::deserialize(method.input(), request).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let message = DynamicMessage::deserialize(method.input(), request)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let answers = raw(app, &format!("photometa.v1.{}", self.name), authorization, message.encode_to_vec()).await?;
         let mut answers: Vec<Value> = answers.iter().map(|bytes| json(method.output(), bytes)).collect();
         Ok(if method.is_server_streaming() { Value::Array(answers) } else { answers.pop().unwrap() })

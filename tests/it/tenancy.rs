@@ -31,7 +31,7 @@ async fn attempt(client: &Client, role: &str, who: (Organization, Uuid), sql: &s
     let outcome = client.simple_query(sql).await;
     client.batch_execute("rollback").await.unwrap();
     let number = |message: &tokio_postgres::SimpleQueryMessage| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).and_then(|text| text.parse().ok()),
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.try_get(0).unwrap().and_then(|text| text.parse().ok()),
         tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => i64::try_from(*rows).ok(),
         _ => None,
     };
@@ -63,7 +63,8 @@ async fn login_has_no_right_on_any_table_until_it_takes_a_role() {
             assert!(said(&error).contains("permission denied"), "{sql}: {}", said(&error));
         }
     }
-    for sql in ["set role photometa_owner", "set role postgres", "create table companycam_photos.x ()", "create role x"] {
+    for sql in ["set role photometa_owner", "set role postgres", "create table companycam_photos.x ()", "create role x"]
+    {
         assert!(login.batch_execute(sql).await.is_err(), "{sql}");
     }
 }
@@ -107,7 +108,7 @@ async fn no_role_sees_anything_without_an_organization() {
             login.batch_execute(&format!("begin; set local role {role}")).await.unwrap();
             let seen = login.query_one(&format!("select count(*) from companycam_photos.{table}"), &[]).await.unwrap();
             login.batch_execute("rollback").await.unwrap();
-            assert_eq!(seen.get::<_, i64>(0), 0, "{role} in {table}");
+            assert_eq!(seen.try_get::<_, i64>(0).unwrap(), 0, "{role} in {table}");
         }
     }
 }
@@ -135,15 +136,26 @@ async fn no_role_writes_rows_of_another_organization() {
     for role in ["org_admin", "org_user", "org_service"] {
         let who = (A, A.member);
         for sql in [
-            format!("insert into companycam_photos.photos (organization_id, id, project_id, s3_url, s3_key, uploaded_at, created_at, updated_at, content_digest) values ('{}', gen_random_uuid(), '{project}', 'u', 'k', now(), now(), now(), decode(repeat('00', 16), 'hex'))", B.id),
-            format!("insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at) values ('{}', gen_random_uuid(), '{project}', '{photo}', 't', 't', '{}', now())", B.id, if role == "org_service" { "ai" } else { "user" }),
-            format!("insert into companycam_photos.detection_events (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version) values ('{}', now(), gen_random_uuid(), '{project}', '{photo}', gen_random_uuid(), 'created', 'm')", B.id),
+            format!(
+                "insert into companycam_photos.photos (organization_id, id, project_id, s3_url, s3_key, uploaded_at, created_at, updated_at, content_digest) values ('{}', gen_random_uuid(), '{project}', 'u', 'k', now(), now(), now(), decode(repeat('00', 16), 'hex'))",
+                B.id
+            ),
+            format!(
+                "insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at) values ('{}', gen_random_uuid(), '{project}', '{photo}', 't', 't', '{}', now())",
+                B.id,
+                if role == "org_service" { "ai" } else { "user" }
+            ),
+            format!(
+                "insert into companycam_photos.detection_events (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version) values ('{}', now(), gen_random_uuid(), '{project}', '{photo}', gen_random_uuid(), 'created', 'm')",
+                B.id
+            ),
         ] {
             denied(attempt(&login, role, who, &sql).await, &sql);
         }
     }
     // Moving an own row over to them is refused as well, and their rows are not there to be touched.
-    let mv = format!("update companycam_photos.photos set organization_id = '{}' where id = '{}'", B.id, a.photos[1].id);
+    let mv =
+        format!("update companycam_photos.photos set organization_id = '{}' where id = '{}'", B.id, a.photos[1].id);
     denied(attempt(&login, "org_admin", (A, A.admin), &mv).await, &mv);
     for sql in [
         format!("update companycam_photos.photos set mime_type = 'x' where id = '{photo}'"),
@@ -279,10 +291,10 @@ async fn connection_carries_nothing_over_to_its_next_transaction() {
         )
         .await
         .unwrap();
-    assert_eq!(row.get::<_, &str>(0), "photometa_app");
-    assert!(row.get::<_, Option<&str>>(1).unwrap_or_default().is_empty());
-    assert!(row.get::<_, Option<&str>>(2).unwrap_or_default().is_empty());
-    assert_eq!(row.get::<_, Option<Uuid>>(3), None);
+    assert_eq!(row.try_get::<_, &str>(0).unwrap(), "photometa_app");
+    assert!(row.try_get::<_, Option<&str>>(1).unwrap().unwrap_or_default().is_empty());
+    assert!(row.try_get::<_, Option<&str>>(2).unwrap().unwrap_or_default().is_empty());
+    assert_eq!(row.try_get::<_, Option<Uuid>>(3).unwrap(), None);
     assert!(login.batch_execute("select from companycam_photos.photos").await.is_err());
 }
 

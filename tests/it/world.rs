@@ -71,10 +71,7 @@ impl World {
         app.projects(admin).create_project(pb::CreateProjectRequest { project: Some(project) }).await.unwrap();
         let name = format!("Neighbour of {}", self.organization.id);
         let organization = Some(pb::Organization { name, ..Default::default() });
-        app.organizations(OPERATOR)
-            .create_organization(pb::CreateOrganizationRequest { organization })
-            .await
-            .unwrap();
+        app.organizations(OPERATOR).create_organization(pb::CreateOrganizationRequest { organization }).await.unwrap();
     }
 
     /// Its ids: what its administrator, its member and its service all see.
@@ -106,11 +103,11 @@ pub async fn fingerprint(app: &App) -> Vec<(String, String)> {
                   where table_schema = 'companycam_photos' and table_type = 'BASE TABLE' order by 1";
     let mut digests = Vec::new();
     for row in app.postgres.query(tables, &[]).await.unwrap() {
-        let table: String = row.get(0);
+        let table: String = row.try_get(0).unwrap();
         let query = format!(
             "select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') from companycam_photos.{table} t"
         );
-        digests.push((table, app.postgres.query_one(&query, &[]).await.unwrap().get(0)));
+        digests.push((table, app.postgres.query_one(&query, &[]).await.unwrap().try_get(0).unwrap()));
     }
     digests
 }

@@ -2,7 +2,8 @@
 
 use photometa::pb;
 
-use super::{NOBODY, assert_refused, first, nested, place};
+use super::detection::{first, place};
+use super::{NOBODY, assert_refused, nested};
 use crate::harness::{A, App, OPERATOR, detection, photo};
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use photometa::pb;
 use super::{NOBODY, assert_refused, time};
 use crate::harness::{A, App};
 
+#[expect(clippy::unnecessary_wraps, reason = "as messages have it")]
 fn range(start: i64, end: i64) -> Option<pb::TimeRange> {
     Some(pb::TimeRange { start: Some(time(start, 0)), end: Some(time(end, 0)) })
 }

@@ -82,15 +82,30 @@ async fn unknown_rpc_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn refusal_is_short_when_everything_is_wrong() {
+async fn refusals_fit_into_headers() {
     let app = App::start().await;
+    let mut photos = app.photos(A.as_service());
     let bad = pb::Photo { id: "\u{1f600}".repeat(100), s3_key: "\0".to_owned(), ..Default::default() };
+    let stored = app.photo(A, &"\u{1f600}".repeat(500)).await;
+    let other = pb::Photo { width: None, ..photo(A.house, &stored.s3_key) };
+    let mask = prost_types::FieldMask { paths: vec!["\u{1f600}".repeat(500_000)] };
 
     let request = pb::BatchCreatePhotosRequest { photos: vec![bad; 1000], partial: false };
-    let status = app.photos(A.as_service()).batch_create_photos(request).await.unwrap_err();
+    let many = photos.batch_create_photos(request).await.unwrap_err();
+    let taken = photos.create_photo(pb::CreatePhotoRequest { photo: Some(other) }).await.unwrap_err();
+    let request = pb::UpdatePhotoRequest { photo: Some(stored), update_mask: Some(mask) };
+    let long = photos.update_photo(request).await.unwrap_err();
 
-    // Statuses travel in headers, which peers bound.
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    assert_eq!(reason(&status), "INVALID_FIELDS");
-    assert!(!details(&status).bad_request().unwrap().field_violations.is_empty());
+    // Statuses travel in HTTP/2 headers: percent-encoded words and base64 details, of which peers take 8 KiB.
+    for (status, code, expected) in [
+        (&many, Code::InvalidArgument, "INVALID_FIELDS"),
+        (&taken, Code::AlreadyExists, "PHOTO_ALREADY_EXISTS"),
+        (&long, Code::InvalidArgument, "INVALID_FIELDS"),
+    ] {
+        assert_eq!((status.code(), reason(status).as_str()), (code, expected), "{status:?}");
+        let bytes = status.message().len() * 3 + status.details().len() * 4 / 3;
+        assert!(bytes < 7500, "{bytes} bytes: {status:?}");
+    }
+    assert!(details(&many).bad_request().unwrap().field_violations.len() > 10);
+    assert!(many.message().contains("and 3999 more"), "{}", many.message());
 }

@@ -14,7 +14,7 @@ async fn create_photo_keeps_exif_as_it_is() {
         json!({"": null, " ": "", "a.b": {"c[0]": [[], [[1, [2.5, "x"]], {}], null, true]}}),
         json!({"Make": "\u{1f4f7} \u{645}\u{631}\u{62d}\u{628}\u{627} \u{202e}e\u{301}\u{fffd}", "UserComment": "\u{1}\u{7f}\"\\/\n"}),
         json!({"MakerNote": "<script>'; drop table photos; --", "XP\u{0130}": "\u{ffff}\u{10ffff}"}),
-        json!({"numbers": [0, -1, 1e-7, -0.1, 0.30000000000000004, 9_007_199_254_740_991_i64, 9_007_199_254_740_992_i64, 1e21, -1e300]}),
+        json!({"numbers": [0, -1, 1e-7, -0.1, 0.300_000_000_000_000_04, 9_007_199_254_740_991_i64, 9_007_199_254_740_992_i64, 1e21, -1e300]}),
         json!({"edges": [f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::EPSILON, 123_456_789.123_456_79, 1.0 / 3.0, 2.225_073_858_507_201e-308]}),
         json!({"GPS GPSLatitude": "[43, 28, 1407/500]", "EXIF ExposureTime": "1/250", "Thumbnail": [255, 216, 255]}),
     ];

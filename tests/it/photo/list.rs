@@ -15,10 +15,12 @@ fn filtered(filter: pb::PhotoFilter) -> pb::ListPhotosRequest {
     pb::ListPhotosRequest { filter: Some(filter), order_by: "create_time".to_owned(), ..Default::default() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as messages have it")]
 fn at(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds, nanos: 0 })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as messages have it")]
 fn range(start: Option<i64>, end: Option<i64>) -> Option<pb::TimeRange> {
     Some(pb::TimeRange { start: start.and_then(at), end: end.and_then(at) })
 }
