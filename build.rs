@@ -7,9 +7,8 @@ use prost::Message as _;
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder this way")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let mut files: Vec<PathBuf> = fs::read_dir("proto/photometa/v1")?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir("proto/photometa/v1")?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     files.sort();
 
     let mut compiler = protox::Compiler::new(["proto"])?;

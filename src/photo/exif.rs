@@ -120,8 +120,8 @@ pub(super) fn orientation(exif: &Map<String, Value>) -> Option<i16> {
 mod tests {
     use super::*;
 
-    fn exif(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
+    fn exif(value: impl std::borrow::Borrow<Value>) -> Map<String, Value> {
+        value.borrow().as_object().cloned().unwrap_or_default()
     }
 
     #[test]

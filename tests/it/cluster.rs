@@ -100,9 +100,10 @@ impl Cluster {
 async fn prepare() -> (Embedded, String) {
     let postgres = start_free().await;
     let admin = connect(&postgres.config("postgres", "postgres")).await;
-    let leftovers = admin.query("select datname from pg_database where datname like 'test\\_%'", &[]).await.expect("a list");
+    let leftovers =
+        admin.query("select datname from pg_database where datname like 'test\\_%'", &[]).await.expect("a list");
     for row in leftovers {
-        let name: String = row.get(0);
+        let name: String = row.try_get(0).expect("a name");
         admin.batch_execute(&format!("drop database {name} with (force)")).await.expect("a drop");
     }
     let template = format!("template_{:016x}", schema_hash());

@@ -1,7 +1,6 @@
 //! A running service for one test: the real server over a socket, on a database of its own, and clients for
 //! whoever the test wants to be.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
@@ -133,8 +132,6 @@ pub type Authenticated = InterceptedService<Channel, Bearer>;
 
 /// A running service.
 pub struct App {
-    /// Where it listens.
-    pub address: SocketAddr,
     /// Its database, past row security: for arranging and asserting.
     pub postgres: Postgres,
     /// Connections without a credential.
@@ -177,7 +174,7 @@ impl App {
         }));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let postgres = connect(&database.superuser()).await;
-        Self { address, postgres, channel, database, stop: Some(stop), server }
+        Self { postgres, channel, database, stop: Some(stop), server }
     }
 
     /// Asks the server to end, and waits until it has.
@@ -209,13 +206,23 @@ impl App {
 
     /// The number that a query answers, past row security.
     pub async fn count(&self, query: &str) -> i64 {
-        self.postgres.query_one(query, &[]).await.unwrap().get(0)
+        self.postgres.query_one(query, &[]).await.unwrap().try_get(0).unwrap()
     }
 
     /// The number of rows of every tenant table: what a refused call must not change.
     pub async fn rows(&self) -> Vec<i64> {
         let mut counts = Vec::new();
-        for table in ["organizations", "users", "projects", "project_members", "photos", "detections", "detection_events", "tags", "feedback"] {
+        for table in [
+            "organizations",
+            "users",
+            "projects",
+            "project_members",
+            "photos",
+            "detections",
+            "detection_events",
+            "tags",
+            "feedback",
+        ] {
             counts.push(self.count(&format!("select count(*) from companycam_photos.{table}")).await);
         }
         counts
@@ -230,7 +237,13 @@ impl App {
     /// Stores a detection with one object `o1` on a photo.
     pub async fn detection(&self, organization: Organization, photo_id: &str) -> pb::Detection {
         let request = pb::CreateDetectionRequest { detection: Some(detection(photo_id)) };
-        self.detections(organization.as_service()).create_detection(request).await.unwrap().into_inner().detection.unwrap()
+        self.detections(organization.as_service())
+            .create_detection(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .detection
+            .unwrap()
     }
 }
 

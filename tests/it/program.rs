@@ -96,7 +96,9 @@ async fn photos(data: &Path, address: &str) -> PhotoServiceClient<InterceptedSer
 fn photo(number: usize) -> pb::CreatePhotoRequest {
     let s3_key = format!("killed/{number}.jpg");
     let s3_url = format!("https://example.com/{s3_key}");
-    pb::CreatePhotoRequest { photo: Some(pb::Photo { project_id: PROJECT.to_owned(), s3_url, s3_key, ..Default::default() }) }
+    pb::CreatePhotoRequest {
+        photo: Some(pb::Photo { project_id: PROJECT.to_owned(), s3_url, s3_key, ..Default::default() }),
+    }
 }
 
 #[tokio::test]
@@ -193,7 +195,8 @@ fn serve_says_what_to_install_where_there_is_no_postgresql() {
 fn serve_refuses_a_database_without_a_key() {
     let folder = Folder::new("keyless");
 
-    let output = run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"]);
+    let output =
+        run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"]);
 
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("PHOTOMETA_JWT_SECRET"), "{}", said(&output));
@@ -226,7 +229,10 @@ fn seed_and_import_are_safe_to_repeat() {
     let token = String::from_utf8(token.stdout).unwrap();
     let import = || {
         let file = file.to_str().unwrap();
-        run(&folder.0, &["import", "coco", file, "--project", PROJECT, "--address", &program.address, "--token", token.trim()])
+        run(
+            &folder.0,
+            &["import", "coco", file, "--project", PROJECT, "--address", &program.address, "--token", token.trim()],
+        )
     };
 
     let seeded = [0; 2].map(|_| run(&folder.0, &["seed", "--address", &program.address]));
