@@ -1,5 +1,5 @@
 -- CreateDetection as the service does it, without the service: one round trip for each statement.
--- Keep it like INSERT in src/detection/query.rs and context() in src/db/tx.rs. The organization is the demo's.
+-- Keep it like INSERT in src/detection/write.rs and context() in src/db/tx.rs. The organization is the demo's.
 \set photo random(1, 1000)
 begin;
 set local role org_service;

@@ -1,6 +1,7 @@
 //! The program as its user runs it: started, asked, killed, started again.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -163,6 +164,18 @@ async fn serve_ends_with_status_0_on_sigterm_and_says_not_ready_afterwards() {
     let ready = run(&folder.0, &["healthcheck", "--address", &program.address]);
     assert_eq!(ready.status.code(), Some(1));
     assert!(said(&ready).contains(&program.address), "{}", said(&ready));
+}
+
+#[test]
+fn serve_takes_an_existing_folder_that_only_its_owner_may_enter() {
+    let folder = Folder::new("private");
+    fs::create_dir(&folder.0).unwrap();
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700)).unwrap();
+
+    let program = serve(&folder.0);
+
+    assert!(!program.address.is_empty());
+    assert_eq!(fs::metadata(&folder.0).unwrap().mode() & 0o066, 0, "others may look inside");
 }
 
 #[test]

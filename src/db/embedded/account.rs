@@ -96,6 +96,19 @@ impl Account {
         }
     }
 
+    /// Lets this user pass through an existing data folder of ours, such as `mktemp -d` makes: pass, not look.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Io`] if its mode cannot be changed.
+    pub(super) fn let_pass(&self, data_dir: &Path) -> Result<(), EmbeddedError> {
+        let Ok(found) = fs::metadata(data_dir) else { return Ok(()) };
+        if self.is_other() && found.is_dir() && found.uid() == process::effective_user() && found.mode() & 0o001 == 0 {
+            let passable = fs::Permissions::from_mode(found.mode() & 0o7777 | 0o001);
+            fs::set_permissions(data_dir, passable).map_err(EmbeddedError::at(data_dir))?;
+        }
+        Ok(())
+    }
+
     /// Refuses a data folder this user could not come to.
     pub(super) fn check_reach(&self, data_dir: &Path) -> Result<(), EmbeddedError> {
         match (&self.other, self.obstacle(data_dir)) {

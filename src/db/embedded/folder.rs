@@ -36,6 +36,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Creates what is missing and takes the lock, then waits for the server of a process that was killed.
     pub(super) fn open(data_dir: &Path, account: &Account) -> Result<Self, EmbeddedError> {
+        account.let_pass(data_dir)?;
         account.check_reach(data_dir)?;
         let root = create(data_dir, account)?;
         let lock = lock(&root)?;
