@@ -22,6 +22,19 @@ use uuid::Uuid;
 
 use crate::cluster::{TestDatabase, connect};
 
+/// Every table of the schema.
+pub const TABLES: [&str; 9] = [
+    "organizations",
+    "users",
+    "projects",
+    "project_members",
+    "photos",
+    "detections",
+    "detection_events",
+    "tags",
+    "feedback",
+];
+
 /// Signs the tests' credentials.
 pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
 
@@ -212,17 +225,7 @@ impl App {
     /// The number of rows of every tenant table: what a refused call must not change.
     pub async fn rows(&self) -> Vec<i64> {
         let mut counts = Vec::new();
-        for table in [
-            "organizations",
-            "users",
-            "projects",
-            "project_members",
-            "photos",
-            "detections",
-            "detection_events",
-            "tags",
-            "feedback",
-        ] {
+        for table in TABLES {
             counts.push(self.count(&format!("select count(*) from companycam_photos.{table}")).await);
         }
         counts

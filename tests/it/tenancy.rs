@@ -5,20 +5,8 @@ use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 use crate::cluster::connect;
-use crate::harness::{A, App, B, Organization};
+use crate::harness::{A, App, B, Organization, TABLES};
 use crate::world::World;
-
-const TABLES: [&str; 9] = [
-    "organizations",
-    "users",
-    "projects",
-    "project_members",
-    "photos",
-    "detections",
-    "detection_events",
-    "tags",
-    "feedback",
-];
 
 /// Runs statements in one transaction of a role, and takes everything back; answers the last number, if there is one.
 async fn attempt(client: &Client, role: &str, who: (Organization, Uuid), sql: &str) -> Result<Option<i64>, Error> {
