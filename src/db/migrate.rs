@@ -37,6 +37,7 @@ pub const VERSIONS: &[Version] = versions![
     "0003" "detections",
     "0004" "tags",
     "0005" "feedback",
+    "0006" "least_privilege",
 ];
 
 /// How long to wait for another replica that migrates.
