@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::db::Db;
+use photometa::db::migrate::newest;
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client as Postgres;
 use tonic::metadata::MetadataValue;
@@ -180,6 +181,8 @@ impl App {
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            schema_version: newest(),
+            ready: watch::Sender::new(false),
         };
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(parts, listener, async {
