@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use super::Failure;
 use super::database::Reached;
 use crate::config::Database;
-use crate::db::migrate::{Migrator, Planned, PlannedStatement, Touched, VERSIONS, Work};
+use crate::db::migrate::{MigrateError, Migrator, Planned, PlannedStatement, Touched, VERSIONS, Work};
 use crate::db::{catalog, describe, hypertable};
 
 /// Brings the schema to a version. Without a database URL, that of the private PostgreSQL.
@@ -119,7 +119,7 @@ async fn status(migrator: &Migrator) -> Result<String, Failure> {
         let _ =
             writeln!(text, "unknown  {}  V{:04}__{}: run a newer photometa", unknown.at, unknown.number, unknown.name);
     }
-    let _ = writeln!(text, "{}", hypertable::layout(migrator.client()).await?);
+    let _ = writeln!(text, "{}", hypertable::layout(migrator.client()).await.map_err(MigrateError::from)?);
     Ok(text + &invalid(migrator).await?)
 }
 
@@ -168,7 +168,7 @@ async fn described(migrator: &mut Migrator, facts: bool, write: Option<&Path>) -
     if facts {
         return Ok(found);
     }
-    let description = describe::describe(migrator.client()).await?;
+    let description = describe::describe(migrator.client()).await.map_err(MigrateError::from)?;
     let Some(folder) = write else {
         let describe::Description { diagram, dictionary, indexes } = description;
         return Ok(format!("{diagram}\n{dictionary}\n{indexes}"));

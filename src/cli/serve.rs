@@ -113,10 +113,9 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
         }
         Err(error) => return Err(error.into()),
     }
-    let client = session(&reached.app, "photometa start")
-        .await
-        .map_err(|error| format!("the database cannot be reached: {}", causes(&error)))?;
-    let login = login::inspect(&client).await?;
+    let explained = |error| format!("the database cannot be used: {}", causes(&error));
+    let client = session(&reached.app, "photometa start").await.map_err(explained)?;
+    let login = login::inspect(&client).await.map_err(explained)?;
     if !login.dangers.is_empty() {
         let dangers = login.dangers.join("; ");
         if !database.allow_unsafe_role {
@@ -133,7 +132,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
             "row security does not bind this role, so that a mistake in a query shows one organization another's rows; never in production"
         );
     }
-    match hypertable::layout(&client).await? {
+    match hypertable::layout(&client).await.map_err(explained)? {
         layout @ Layout::Unloaded => Err(layout.to_string().into()),
         layout => {
             tracing::info!("{layout}");

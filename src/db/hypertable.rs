@@ -45,7 +45,8 @@ pub async fn layout(client: &impl GenericClient) -> Result<Layout, tokio_postgre
         .query_one(
             "select exists (select from pg_extension where extname = 'timescaledb') as created,
                     exists (select from pg_settings where name = 'timescaledb.max_background_workers') as loaded,
-                    (select count(*) from pg_inherits where inhparent = to_regclass('companycam_photos.detection_events')) as chunks",
+                    (select count(*) from pg_inherits join pg_class c on c.oid = inhparent
+                     where c.relname = 'detection_events' and c.relnamespace = to_regnamespace('companycam_photos')) as chunks",
             &[],
         )
         .await?;

@@ -247,11 +247,15 @@ fn migrations(versions: &[Version]) -> Result<Vec<Migration>, MigrateError> {
 /// Polls the advisory lock that migrations of one database share. The session's end releases it.
 async fn lock(client: &Client) -> Result<(), MigrateError> {
     let started = Instant::now();
+    let mut told = false;
     loop {
         let taken: bool =
             client.query_one_scalar("select pg_try_advisory_lock(hashtext('photometa migrate'))", &[]).await?;
         if taken {
             return Ok(());
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("another process migrates this database; waiting for it");
         }
         if started.elapsed() > LOCK_WAIT {
             return Err(MigrateError::Locked { seconds: LOCK_WAIT.as_secs() });

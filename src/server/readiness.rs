@@ -1,7 +1,6 @@
 //! Readiness as grpc.health.v1 tells it: every service is SERVING while the database answers, and NOT_SERVING
 //! when it does not, its schema is another version's, or the server drains. "" stands for the whole server.
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -78,7 +77,7 @@ impl Asked {
         let answer = tokio::time::timeout(PATIENCE, self.db.schema_version()).await;
         let (ready, complaint) = match answer {
             Ok(Ok(found)) => {
-                let complaint = mismatch(found.unwrap_or(0), self.version);
+                let complaint = mismatch(found, self.version);
                 (prepared || complaint.is_none(), complaint)
             }
             Ok(Err(Error::Overloaded)) => (prepared, None),
@@ -97,15 +96,18 @@ impl Asked {
     }
 }
 
-/// What to say of a schema that is not at the version of this program.
-fn mismatch(found: u32, known: u32) -> Option<String> {
-    match found.cmp(&known) {
-        Ordering::Equal => None,
-        Ordering::Less => Some(format!(
-            "the database is at version {found} of {known}; run `photometa migrate up` with PHOTOMETA_MIGRATION_URL set"
-        )),
-        Ordering::Greater => Some(format!(
+/// What to say of a schema that is not at the version of this program. Which one it is can be read since version 6.
+fn mismatch(found: Option<u32>, known: u32) -> Option<String> {
+    match found {
+        Some(found) if found == known => None,
+        Some(found) if found > known => Some(format!(
             "the database is at version {found}, and this program knows {known}; run a newer photometa, or go back with the newer one's `photometa migrate down --to {known}`"
+        )),
+        Some(found) => Some(format!(
+            "the database is at version {found}, and this program needs {known}; run `photometa migrate up` with PHOTOMETA_MIGRATION_URL set"
+        )),
+        None => Some(format!(
+            "the database is at a version before 6, and this program needs {known}, or this login may not become photometa_operator; `photometa doctor` tells which"
         )),
     }
 }

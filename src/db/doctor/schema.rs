@@ -1,5 +1,6 @@
 //! Is the schema at the program's version, what its versions declare, and by the rules that keep tenants apart?
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 use super::super::catalog::{self, Difference};
@@ -13,19 +14,21 @@ pub(super) async fn version(client: &mut Client) -> Result<(bool, Vec<Finding>),
     let standing = migrate::standing(&tx).await;
     tx.rollback().await?;
     let newest = migrate::newest();
+    let behind = |database: &str| {
+        let message = format!("the schema is at version {database}, behind this program's {newest}");
+        Finding::failed("version", message, "run `photometa migrate plan`, then `photometa migrate up`")
+    };
     Ok(match standing {
+        // Operators may read which versions there are since version 6.
+        Err(migrate::MigrateError::Database(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            (false, vec![behind("5 or before")])
+        }
         Err(migrate::MigrateError::Database(error)) => return Err(error),
         Err(error) => (false, vec![Finding::from(&error)]),
         Ok(database) if database == newest => {
             (true, vec![Finding::ok("version", format!("the schema is at version {newest}, which is this program's"))])
         }
-        Ok(database) => {
-            let message = format!("the schema is at version {database}, behind this program's {newest}");
-            (
-                false,
-                vec![Finding::failed("version", message, "run `photometa migrate plan`, then `photometa migrate up`")],
-            )
-        }
+        Ok(database) => (false, vec![behind(&database.to_string())]),
     })
 }
 
