@@ -19,6 +19,7 @@ mod layout;
 mod migrations;
 mod paging;
 mod photo;
+mod plan;
 mod program;
 mod provisioning;
 mod schema;
