@@ -27,3 +27,4 @@ mod smoke;
 mod startup;
 mod tag;
 mod tenancy;
+mod timescale;

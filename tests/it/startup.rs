@@ -1,53 +1,60 @@
 //! How `serve` meets a database that somebody else runs: whom it refuses to log in as, what it waits for, and many of
 //! it at once.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use photometa::db::migrate::{Migrator, VERSIONS, newest};
 use tokio_postgres::Client;
+use tonic::transport::Channel;
 
 use crate::cluster::{TestDatabase, connect};
+use crate::harness::SECRET;
 use crate::program::{Folder, photometa, said};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-
 /// `photometa serve` on a port of its own; killed when dropped.
-struct Replica {
+pub struct Replica {
     child: Child,
-    address: String,
+    /// Where it listens, ready or not.
+    pub address: String,
     folder: Folder,
 }
 
 impl Replica {
-    fn start(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
+    /// Starts it; `urls` are its variables.
+    pub fn start(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
         fs::create_dir_all(&folder.0).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut command = photometa(&folder.0);
-        command.envs(urls.iter().copied()).env("PHOTOMETA_JWT_SECRET", SECRET);
+        command.envs(urls.iter().copied()).env("PHOTOMETA_JWT_SECRET", OsStr::from_bytes(SECRET));
         command.args(["serve", "--listen", &free, "--address-file"]).arg(folder.0.join("address")).args(arguments);
         let log = fs::File::create(folder.0.join("log")).unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { child, address: free, folder }
     }
 
-    fn log(&self) -> String {
+    /// What it has said.
+    pub fn log(&self) -> String {
         let mut text = String::new();
         fs::File::open(self.folder.0.join("log")).unwrap().read_to_string(&mut text).unwrap();
         text
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether it says that it serves.
+    pub fn is_ready(&self) -> bool {
         let mut command: Command = photometa(&self.folder.0);
         let output = command.args(["healthcheck", "--address", &self.address]).output().unwrap();
         output.status.success()
     }
 
-    fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+    /// Waits for it.
+    pub fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let started = Instant::now();
         while !done(self) {
             let ended = self.child.try_wait().unwrap();
@@ -57,8 +64,20 @@ impl Replica {
         }
     }
 
+    /// A connection to it.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        for _ in 0..500 {
+            if let Ok(channel) = endpoint.connect().await {
+                return channel;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody listens: {}", self.log())
+    }
+
     /// Waits until it has ended by itself, and answers what it said.
-    fn ended(&mut self) -> String {
+    pub fn ended(&mut self) -> String {
         let status = self.child.wait().unwrap();
         assert_eq!(status.code(), Some(1), "{}", self.log());
         self.log()
@@ -162,9 +181,7 @@ async fn serve_says_that_the_schema_is_newer_and_is_not_ready() {
 
     let mut replica = Replica::start("old", &urls, &[]);
     replica.wait("explaining", |replica| replica.log().contains("the database is at version 999"));
-    let channel = tonic::transport::Channel::from_shared(format!("http://{}", replica.address)).unwrap();
-    let mut sessions =
-        photometa::pb::session_service_client::SessionServiceClient::new(loop_until_connected(&channel).await);
+    let mut sessions = photometa::pb::session_service_client::SessionServiceClient::new(replica.channel().await);
     let refused = sessions.who_am_i(photometa::pb::WhoAmIRequest {}).await.unwrap_err();
 
     assert!(!replica.is_ready());
@@ -187,16 +204,6 @@ async fn serve_stays_ready_when_a_newer_replica_migrates() {
     replica.wait("complaining", |replica| replica.log().contains("the database is at version 999"));
 
     assert!(replica.is_ready());
-}
-
-async fn loop_until_connected(endpoint: &tonic::transport::Endpoint) -> tonic::transport::Channel {
-    for _ in 0..500 {
-        if let Ok(channel) = endpoint.connect().await {
-            return channel;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("nobody listens")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
