@@ -173,10 +173,16 @@ impl App {
 
     /// Starts the service on a database.
     pub async fn start_on(database: TestDatabase) -> Self {
+        let connection = database.app();
+        Self::start_through(database, connection).await
+    }
+
+    /// Starts the service on a database that it reaches in another way, such as a pooler.
+    pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
-            db: Db::new(database.app(), 4, Duration::from_secs(10)).unwrap(),
+            db: Db::new(connection, 4, Duration::from_secs(10)).unwrap(),
             pages: Pages::new(SECRET),
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),

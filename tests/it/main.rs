@@ -18,6 +18,7 @@ mod health;
 mod layout;
 mod migrations;
 mod paging;
+mod pgbouncer;
 mod photo;
 mod plan;
 mod program;
