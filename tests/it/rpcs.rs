@@ -170,11 +170,6 @@ impl Rpc {
         methods().into_iter().find(|method| name(method) == self.name).unwrap_or_else(|| panic!("no RPC {}", self.name))
     }
 
-    /// The placeholders in its request.
-    pub fn placeholders(&self) -> impl Iterator<Item = &'static str> {
-        PLACEHOLDERS.into_iter().filter(|name| self.request.contains(&format!("\"{name}\"")))
-    }
-
     /// Calls it for somebody, and answers what came as JSON: one message, or all of a stream.
     pub async fn call(&self, app: &App, who: Who, request: Value) -> Result<Value, Status> {
         self.call_with(app, Some(&format!("Bearer {}", token(who))), request).await
