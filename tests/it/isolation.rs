@@ -12,7 +12,7 @@ mod cells;
 mod other;
 mod paths;
 mod scene;
-mod seen;
+pub mod seen;
 mod tokens;
 
 use cells::{Cell, Counts, Group, cells};

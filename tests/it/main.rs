@@ -11,6 +11,7 @@ mod world;
 mod auth;
 mod bad_input;
 mod common_suite;
+mod constraints;
 mod detection;
 mod feedback;
 mod health;
