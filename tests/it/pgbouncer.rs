@@ -126,8 +126,7 @@ async fn number(client: &Client, sql: &str) -> Vec<i64> {
 }
 
 /// One organization's transactions, statement by statement, so that others come in between wherever they may.
-async fn rounds(config: Config, number_of: usize) {
-    let client = connect(&config).await;
+async fn rounds(client: Client, number_of: usize) {
     let own = organization(number_of);
     let roles = ["org_admin", "org_user", "org_service"];
     let photos = "select count(*) from companycam_photos.photos";
@@ -166,7 +165,12 @@ async fn two_hundred_organizations_through_two_connections_never_see_a_foreign_r
     admin.batch_execute(FILL).await.unwrap();
     let pgbouncer = start(&program, &database).await;
 
-    let all = (1..=ORGANIZATIONS).map(|number| tokio::spawn(rounds(pgbouncer.config.clone(), number)));
+    let mut clients = Vec::new();
+    for _ in 0..ORGANIZATIONS {
+        // One after the other: a socket keeps only so many waiting.
+        clients.push(connect(&pgbouncer.config).await);
+    }
+    let all = clients.into_iter().zip(1..).map(|(client, number)| tokio::spawn(rounds(client, number)));
     for outcome in futures_util::future::join_all(all).await {
         outcome.unwrap();
     }
