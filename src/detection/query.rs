@@ -36,6 +36,7 @@ impl TryFrom<Row> for Detection {
 }
 
 const FRAMES: Sql = sql!(
+    FRAMES,
     "select p.id, p.width, p.height, p.orientation from companycam_photos.photos p
      where p.organization_id = $1 and p.id = any($2)"
 );
@@ -53,6 +54,7 @@ pub(super) async fn frames(tx: &Tx, ids: &[PhotoId]) -> Result<HashMap<PhotoId, 
 }
 
 const GET: Sql = sql!(
+    GET,
     "select ",
     columns!(),
     ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2"
@@ -64,6 +66,7 @@ pub(super) async fn get(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> {
 }
 
 const LOCK: Sql = sql!(
+    LOCK,
     "select ",
     columns!(),
     ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2 for no key update"
@@ -75,6 +78,7 @@ pub(crate) async fn lock(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> 
 }
 
 const OF_PHOTOS: Sql = sql!(
+    OF_PHOTOS,
     "select ",
     columns!(),
     ", d.results from unnest($2::uuid[]) as u (photo_id)
@@ -94,8 +98,9 @@ pub(super) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<V
 
 /// One list statement: comparison and direction differ, the rest is the same.
 macro_rules! list {
-    ($after:literal, $direction:literal) => {
+    ($name:ident, $after:literal, $direction:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             ", case when $11 then d.results end as results from companycam_photos.detections d
@@ -118,8 +123,8 @@ macro_rules! list {
         )
     };
 }
-const LIST_NEWEST_FIRST: Sql = list!("<", "desc");
-const LIST_OLDEST_FIRST: Sql = list!(">", "asc");
+const LIST_NEWEST_FIRST: Sql = list!(LIST_NEWEST_FIRST, "<", "desc");
+const LIST_OLDEST_FIRST: Sql = list!(LIST_OLDEST_FIRST, ">", "asc");
 
 fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
     (!list.is_empty()).then_some(list)
@@ -164,8 +169,9 @@ pub(super) async fn list(
 
 /// The review queue; `not d.user_confirmed` stands literally, for the partial index.
 macro_rules! queue {
-    ($key:literal) => {
+    ($name:ident, $key:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             ", d.results from companycam_photos.detections d
@@ -181,8 +187,8 @@ macro_rules! queue {
         )
     };
 }
-const QUEUE_OLDEST: Sql = queue!("(extract(epoch from d.created_at) * 1000000)::float8");
-const QUEUE_LEAST_CONFIDENT: Sql = queue!("coalesce(d.confidence, -1)");
+const QUEUE_OLDEST: Sql = queue!(QUEUE_OLDEST, "(extract(epoch from d.created_at) * 1000000)::float8");
+const QUEUE_LEAST_CONFIDENT: Sql = queue!(QUEUE_LEAST_CONFIDENT, "coalesce(d.confidence, -1)");
 
 /// Lists at most `limit` detections that wait for review, after `after`.
 pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit: i64) -> Result<Vec<Detection>> {
@@ -204,11 +210,13 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
 }
 
 const OF_MODEL: Sql = sql!(
+    OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
      order by d.id for update"
 );
 const COUNT_OF_MODEL: Sql = sql!(
+    COUNT_OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))"
 );

@@ -23,6 +23,7 @@ impl TryFrom<Row> for Organization {
 }
 
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.organizations as o (id, name, created_at)
      values ($1, $2, $3)
      on conflict do nothing
@@ -32,7 +33,7 @@ const INSERT: Sql = sql!(
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
 const TAKEN: Sql =
-    sql!("select ", columns!(), " from companycam_photos.organizations o where o.id = $1 or o.name = $2");
+    sql!(TAKEN, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1 or o.name = $2");
 
 /// Creates an organization, or answers the one that the same call created before: `true` when it is new.
 pub(super) async fn insert(tx: &Tx, new: &NewOrganization) -> Result<(Organization, bool)> {
@@ -50,7 +51,7 @@ pub(super) async fn insert(tx: &Tx, new: &NewOrganization) -> Result<(Organizati
     Err(Error::AlreadyExists(Resource::Organization, name))
 }
 
-const GET: Sql = sql!("select ", columns!(), " from companycam_photos.organizations o where o.id = $1");
+const GET: Sql = sql!(GET, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1");
 
 /// Reads an organization.
 pub(super) async fn get(tx: &Tx, id: OrganizationId) -> Result<Organization> {
@@ -59,6 +60,7 @@ pub(super) async fn get(tx: &Tx, id: OrganizationId) -> Result<Organization> {
 }
 
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.organizations o
@@ -73,7 +75,7 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
     tx.query(&LIST, &[&name, &id, &limit]).await?.into_iter().map(Organization::try_from).collect()
 }
 
-const DELETE: Sql = sql!("delete from companycam_photos.organizations o where o.id = $1 returning o.id");
+const DELETE: Sql = sql!(DELETE, "delete from companycam_photos.organizations o where o.id = $1 returning o.id");
 
 /// Deletes an organization that is empty.
 pub(super) async fn delete(tx: &Tx, id: OrganizationId) -> Result<()> {

@@ -41,11 +41,13 @@ impl TryFrom<Row> for Photo {
 }
 
 const GET_BASIC: Sql = sql!(
+    GET_BASIC,
     "select ",
     columns!(),
     ", null::jsonb as exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = any($2)"
 );
 const GET_WITH_EXIF: Sql = sql!(
+    GET_WITH_EXIF,
     "select ",
     columns!(),
     ", p.exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = any($2)"
@@ -59,8 +61,9 @@ pub(super) async fn get(tx: &Tx, ids: &[PhotoId], view: View) -> Result<Vec<Phot
 
 /// One list statement: sort expression, comparison and direction differ, the rest is the same.
 macro_rules! list {
-    ($time:literal, $after:literal, $direction:literal) => {
+    ($name:ident, $time:literal, $after:literal, $direction:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             ", case when $12 then p.exif_data end as exif_data from companycam_photos.photos p
@@ -77,10 +80,11 @@ macro_rules! list {
         )
     };
 }
-const LIST_CREATED_DESCENDING: Sql = list!("p.created_at", "<", "desc");
-const LIST_CREATED_ASCENDING: Sql = list!("p.created_at", ">", "asc");
-const LIST_CAPTURED_DESCENDING: Sql = list!("coalesce(p.captured_at, '-infinity')", "<", "desc");
-const LIST_CAPTURED_ASCENDING: Sql = list!("coalesce(p.captured_at, '-infinity')", ">", "asc");
+const LIST_CREATED_DESCENDING: Sql = list!(LIST_CREATED_DESCENDING, "p.created_at", "<", "desc");
+const LIST_CREATED_ASCENDING: Sql = list!(LIST_CREATED_ASCENDING, "p.created_at", ">", "asc");
+const LIST_CAPTURED_DESCENDING: Sql =
+    list!(LIST_CAPTURED_DESCENDING, "coalesce(p.captured_at, '-infinity')", "<", "desc");
+const LIST_CAPTURED_ASCENDING: Sql = list!(LIST_CAPTURED_ASCENDING, "coalesce(p.captured_at, '-infinity')", ">", "asc");
 
 /// Lists at most `limit` photos after `after`.
 pub(super) async fn list(
@@ -130,6 +134,7 @@ pub(super) async fn list(
 }
 
 const LOCK: Sql = sql!(
+    LOCK,
     "select ",
     columns!(),
     ", p.exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = $2 for update"

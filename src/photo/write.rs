@@ -8,6 +8,7 @@ use crate::sql;
 
 /// Projects and users are joined, so that what is missing, archived or invisible costs only its own row.
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.photos as p
        (organization_id, id, project_id, user_id, s3_url, s3_key, file_size_bytes, mime_type, width, height, exif_data,
         captured_at, latitude, longitude, orientation, uploaded_at, created_at, updated_at, content_digest)
@@ -30,6 +31,7 @@ const INSERT: Sql = sql!(
 
 /// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
 const EXPLAIN: Sql = sql!(
+    EXPLAIN,
     "select u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id, p.exif_data, ",
     columns!(),
     " from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) with ordinality as u (id, project_id, user_id, s3_key, position)
@@ -143,6 +145,7 @@ fn taken(wanted: &NewPhoto, found: &Photo) -> Error {
 }
 
 const UPDATE: Sql = sql!(
+    UPDATE,
     "update companycam_photos.photos as p
      set s3_url = $3, file_size_bytes = $4, mime_type = $5, width = $6, height = $7, exif_data = $8, captured_at = $9, latitude = $10,
          longitude = $11, orientation = $12, uploaded_at = coalesce($13, p.uploaded_at), updated_at = $14, version = p.version + 1
@@ -203,6 +206,7 @@ pub(super) fn apply(mut photo: Photo, change: &Change) -> Photo {
 
 /// History first, then the counts, then the photo, whose detections, tags and feedback go by cascade.
 const DELETE_EVENTS: Sql = sql!(
+    DELETE_EVENTS,
     "insert into companycam_photos.detection_events as e
        (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
      select d.organization_id, $3, gen_random_uuid(), d.project_id, d.photo_id, d.id, 'deleted', d.model_version, d.processing_time_ms,
@@ -210,6 +214,7 @@ const DELETE_EVENTS: Sql = sql!(
      from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $2"
 );
 const DELETE: Sql = sql!(
+    DELETE,
     "with counts as materialized (
          select (select count(*) from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $2) as detections,
                 (select count(*) from companycam_photos.tags t where t.organization_id = $1 and t.photo_id = $2) as tags,

@@ -11,6 +11,7 @@ use crate::sql;
 
 /// Adds everybody or, when one of them is missing, nobody. Sorted, so that two calls do not lock each other out.
 const ADD: Sql = sql!(
+    ADD,
     "with missing as materialized (
          select w.id
          from unnest($3::uuid[]) with ordinality as w (id, position)
@@ -50,6 +51,7 @@ pub(super) async fn add(tx: &Tx, membership: &Membership) -> Result<i32> {
 }
 
 const REMOVE: Sql = sql!(
+    REMOVE,
     "with removed as (
          delete from companycam_photos.project_members m
          where m.organization_id = $1 and m.project_id = $2 and m.user_id = any($3)
@@ -74,6 +76,7 @@ fn number(row: &Row, id: ProjectId) -> Result<i32> {
 
 /// Without members, one row of nulls for a project that is there; no row for one that is not.
 const LIST: Sql = sql!(
+    LIST,
     "select m.user_id, m.created_at
      from companycam_photos.projects p
      left join lateral (

@@ -35,6 +35,7 @@ pub(super) fn not_found(id: ProjectId) -> Error {
 }
 
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.projects as p
        (organization_id, id, name, description, status, created_at, updated_at)
      values ($1, $2, $3, $4, $5, $6, $6)
@@ -45,6 +46,7 @@ const INSERT: Sql = sql!(
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
 const TAKEN: Sql = sql!(
+    TAKEN,
     "select ",
     columns!(),
     " from companycam_photos.projects p where p.organization_id = $1 and (p.id = $2 or p.name = $3)"
@@ -83,7 +85,7 @@ fn is_same(new: &NewProject, found: &Project) -> bool {
 }
 
 const GET: Sql =
-    sql!("select ", columns!(), " from companycam_photos.projects p where p.organization_id = $1 and p.id = $2");
+    sql!(GET, "select ", columns!(), " from companycam_photos.projects p where p.organization_id = $1 and p.id = $2");
 
 /// Reads a project.
 pub(super) async fn get(tx: &Tx, id: ProjectId) -> Result<Project> {
@@ -91,6 +93,7 @@ pub(super) async fn get(tx: &Tx, id: ProjectId) -> Result<Project> {
 }
 
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.projects p
@@ -110,6 +113,7 @@ pub(super) async fn list(tx: &Tx, statuses: &[&str], after: Option<SortKey>, lim
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
 const UPDATE: Sql = sql!(
+    UPDATE,
     "update companycam_photos.projects as p
      set name = coalesce($3, p.name), description = coalesce($4, p.description), status = coalesce($5, p.status),
          updated_at = case when $3 <> p.name or $4 <> p.description or $5 <> p.status then $6 else p.updated_at end
@@ -131,7 +135,7 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<Project> {
 }
 
 const DELETE: Sql =
-    sql!("delete from companycam_photos.projects p where p.organization_id = $1 and p.id = $2 returning p.id");
+    sql!(DELETE, "delete from companycam_photos.projects p where p.organization_id = $1 and p.id = $2 returning p.id");
 
 /// Deletes a project without photos; its memberships go by cascade.
 pub(super) async fn delete(tx: &Tx, id: ProjectId) -> Result<()> {

@@ -36,6 +36,7 @@ fn not_found(id: UserId) -> Error {
 }
 
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.users as u
        (organization_id, id, email, first_name, last_name, role, created_at, updated_at)
      values ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -47,6 +48,7 @@ const INSERT: Sql = sql!(
 /// What stands in the way of an insert, as far as the organization sees: one row, two when the id is one's and the
 /// email another's, none when the email is another organization's. The collation is that of the unique index.
 const TAKEN: Sql = sql!(
+    TAKEN,
     "select ",
     columns!(),
     r#" from companycam_photos.users u
@@ -89,7 +91,7 @@ fn is_same(new: &NewUser, found: &User) -> bool {
 }
 
 const GET: Sql =
-    sql!("select ", columns!(), " from companycam_photos.users u where u.organization_id = $1 and u.id = $2");
+    sql!(GET, "select ", columns!(), " from companycam_photos.users u where u.organization_id = $1 and u.id = $2");
 
 /// Reads a user.
 pub(super) async fn get(tx: &Tx, id: UserId) -> Result<User> {
@@ -97,6 +99,7 @@ pub(super) async fn get(tx: &Tx, id: UserId) -> Result<User> {
 }
 
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.users u
@@ -114,6 +117,7 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
 const UPDATE: Sql = sql!(
+    UPDATE,
     "update companycam_photos.users as u
      set first_name = coalesce($3, u.first_name), last_name = coalesce($4, u.last_name), role = coalesce($5, u.role),
          updated_at = case when $3 <> u.first_name or $4 <> u.last_name or $5 <> u.role then $6 else u.updated_at end
@@ -130,7 +134,7 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<User> {
 }
 
 const DELETE: Sql =
-    sql!("delete from companycam_photos.users u where u.organization_id = $1 and u.id = $2 returning u.id");
+    sql!(DELETE, "delete from companycam_photos.users u where u.organization_id = $1 and u.id = $2 returning u.id");
 
 /// Deletes a user, whose memberships go by cascade.
 pub(super) async fn delete(tx: &Tx, id: UserId) -> Result<()> {
