@@ -34,3 +34,29 @@ macro_rules! sql {
         ])
     };
 }
+
+/// A condition that a column has one of the values of a list, or any value when the list is null. A single value
+/// is compared by itself: `= any` would keep an index on it and a time from giving the rows in the order of time.
+#[macro_export]
+macro_rules! one_of {
+    ($column:literal, $list:literal) => {
+        concat!(
+            "(",
+            $list,
+            " is null or cardinality(",
+            $list,
+            ") = 1 and ",
+            $column,
+            " = (",
+            $list,
+            ")[1]",
+            " or cardinality(",
+            $list,
+            ") > 1 and ",
+            $column,
+            " = any(",
+            $list,
+            "))"
+        )
+    };
+}

@@ -10,7 +10,7 @@ use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Rollback, S
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::{DetectionId, PhotoId};
-use crate::sql;
+use crate::{one_of, sql};
 
 impl TryFrom<Row> for Detection {
     type Error = Error;
@@ -105,9 +105,13 @@ macro_rules! list {
             columns!(),
             ", case when $11 then d.results end as results from companycam_photos.detections d
              where d.organization_id = $1
-               and ($2::uuid[] is null or d.photo_id = any($2))
-               and ($3::uuid[] is null or d.project_id = any($3))
-               and ($4::text[] is null or d.detection_type = any($4))
+               and ",
+            one_of!("d.photo_id", "$2::uuid[]"),
+            " and ",
+            one_of!("d.project_id", "$3::uuid[]"),
+            " and ",
+            one_of!("d.detection_type", "$4::text[]"),
+            "
                and ($5::text[] is null or d.model_version = any($5))
                and ($6::float8 is null or d.confidence >= $6) and ($7::float8 is null or d.confidence <= $7)
                and ($8::bool is null or d.user_confirmed = $8)
@@ -176,8 +180,11 @@ macro_rules! queue {
             columns!(),
             ", d.results from companycam_photos.detections d
              where d.organization_id = $1 and not d.user_confirmed and d.user_feedback is null
-               and ($2::uuid[] is null or d.project_id = any($2))
-               and ($3::text[] is null or d.detection_type = any($3))
+               and ",
+            one_of!("d.project_id", "$2::uuid[]"),
+            " and ",
+            one_of!("d.detection_type", "$3::text[]"),
+            "
                and ($5::uuid is null or (",
             $key,
             ", d.id) > ($4, $5))

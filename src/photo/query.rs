@@ -8,7 +8,7 @@ use super::model::{Fields, Filter, Order, Photo, SortKey, View};
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::PhotoId;
-use crate::sql;
+use crate::{one_of, sql};
 
 impl TryFrom<Row> for Photo {
     type Error = Error;
@@ -68,8 +68,11 @@ macro_rules! list {
             columns!(),
             ", case when $12 then p.exif_data end as exif_data from companycam_photos.photos p
              where p.organization_id = $1
-               and ($2::uuid[] is null or p.project_id = any($2))
-               and ($3::uuid[] is null or p.user_id = any($3))
+               and ",
+            one_of!("p.project_id", "$2::uuid[]"),
+            " and ",
+            one_of!("p.user_id", "$3::uuid[]"),
+            "
                and ($4::timestamptz is null or p.created_at >= $4) and ($5::timestamptz is null or p.created_at < $5)
                and ($6::timestamptz is null or p.captured_at >= $6) and ($7::timestamptz is null or p.captured_at < $7)
                and ($8::timestamptz is null or p.uploaded_at >= $8) and ($9::timestamptz is null or p.uploaded_at < $9)
