@@ -13,6 +13,8 @@ use crate::sql;
 
 /// Photos are joined, so that a missing or invisible one costs only its own row. The event of a creation has
 /// the detection's id.
+///
+/// Index: photos_pkey.
 const INSERT: Sql = sql!(
     INSERT,
     "with d as (
@@ -40,6 +42,8 @@ const INSERT: Sql = sql!(
 );
 
 /// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
+///
+/// Index: photos_pkey, detections_pkey, detections_run_key.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
     "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id, d.results, ",
@@ -144,6 +148,7 @@ pub(super) async fn explain(
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
 }
 
+/// Index: detections_pkey.
 const REVIEW: Sql = sql!(
     REVIEW,
     "with d as (
@@ -177,6 +182,7 @@ pub(crate) async fn review(
     Detection::try_from(tx.query_one(&REVIEW, params).await?)
 }
 
+/// Index: detections_pkey.
 const DELETE: Sql = sql!(
     DELETE,
     "with d as (

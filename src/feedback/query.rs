@@ -34,6 +34,7 @@ impl TryFrom<Row> for Feedback {
     }
 }
 
+/// Index: detections_pkey.
 const LOCK_DETECTIONS: Sql = sql!(
     LOCK_DETECTIONS,
     "select d.id from companycam_photos.detections d
@@ -49,6 +50,7 @@ pub(super) async fn lock_detections(tx: &Tx, ids: &[DetectionId]) -> Result<Vec<
     rows.into_iter().map(|row| Ok(row.try_get("id")?)).collect()
 }
 
+/// Index: feedback_pkey.
 const FIND: Sql = sql!(
     FIND,
     "select ",
@@ -63,6 +65,7 @@ pub(super) async fn find(tx: &Tx, id: FeedbackId) -> Result<Option<(Feedback, Ve
     Ok(Some((Feedback::try_from(row)?, digest)))
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.feedback as f
@@ -116,7 +119,9 @@ macro_rules! list {
         )
     };
 }
+/// Index: feedback_created_at_idx, feedback_detection_id_created_at_idx.
 const LIST: Sql = list!(LIST, "$3::uuid is null");
+/// Index: detections_photo_id_created_at_idx, feedback_detection_id_created_at_idx.
 const LIST_OF_PHOTO: Sql = list!(
     LIST_OF_PHOTO,
     "f.detection_id in (select d.id from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $3::uuid)"

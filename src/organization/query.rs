@@ -22,6 +22,7 @@ impl TryFrom<Row> for Organization {
     }
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.organizations as o (id, name, created_at)
@@ -32,6 +33,8 @@ const INSERT: Sql = sql!(
 );
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
+///
+/// Index: organizations_pkey, organizations_name_key.
 const TAKEN: Sql =
     sql!(TAKEN, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1 or o.name = $2");
 
@@ -51,6 +54,7 @@ pub(super) async fn insert(tx: &Tx, new: &NewOrganization) -> Result<(Organizati
     Err(Error::AlreadyExists(Resource::Organization, name))
 }
 
+/// Index: organizations_pkey.
 const GET: Sql = sql!(GET, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1");
 
 /// Reads an organization.
@@ -59,6 +63,7 @@ pub(super) async fn get(tx: &Tx, id: OrganizationId) -> Result<Organization> {
     row.ok_or_else(|| Error::NotFound(Resource::Organization, id.to_string()))?.try_into()
 }
 
+/// Index: organizations_name_key.
 const LIST: Sql = sql!(
     LIST,
     "select ",
@@ -75,6 +80,7 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
     tx.query(&LIST, &[&name, &id, &limit]).await?.into_iter().map(Organization::try_from).collect()
 }
 
+/// Index: organizations_pkey.
 const DELETE: Sql = sql!(DELETE, "delete from companycam_photos.organizations o where o.id = $1 returning o.id");
 
 /// Deletes an organization that is empty.

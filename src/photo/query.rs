@@ -40,12 +40,14 @@ impl TryFrom<Row> for Photo {
     }
 }
 
+/// Index: photos_pkey.
 const GET_BASIC: Sql = sql!(
     GET_BASIC,
     "select ",
     columns!(),
     ", null::jsonb as exif_data from companycam_photos.photos p where p.organization_id = $1 and p.id = any($2)"
 );
+/// Index: photos_pkey.
 const GET_WITH_EXIF: Sql = sql!(
     GET_WITH_EXIF,
     "select ",
@@ -83,10 +85,15 @@ macro_rules! list {
         )
     };
 }
+/// Index: photos_created_at_idx, photos_project_id_created_at_idx, photos_user_id_created_at_idx,
+/// photos_organization_id_s3_key_key, photos_organization_id_project_id_id_key, photos_pkey.
 const LIST_CREATED_DESCENDING: Sql = list!(LIST_CREATED_DESCENDING, "p.created_at", "<", "desc");
+/// Index: photos_created_at_idx, photos_project_id_created_at_idx, photos_user_id_created_at_idx, photos_pkey.
 const LIST_CREATED_ASCENDING: Sql = list!(LIST_CREATED_ASCENDING, "p.created_at", ">", "asc");
+/// Index: photos_pkey, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
 const LIST_CAPTURED_DESCENDING: Sql =
     list!(LIST_CAPTURED_DESCENDING, "coalesce(p.captured_at, '-infinity')", "<", "desc");
+/// Index: photos_pkey, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
 const LIST_CAPTURED_ASCENDING: Sql = list!(LIST_CAPTURED_ASCENDING, "coalesce(p.captured_at, '-infinity')", ">", "asc");
 
 /// Lists at most `limit` photos after `after`.
@@ -136,6 +143,7 @@ pub(super) async fn list(
     rows.into_iter().map(Photo::try_from).collect()
 }
 
+/// Index: photos_pkey.
 const LOCK: Sql = sql!(
     LOCK,
     "select ",

@@ -7,6 +7,8 @@ use crate::id::{PhotoId, now};
 use crate::sql;
 
 /// Projects and users are joined, so that what is missing, archived or invisible costs only its own row.
+///
+/// Index: projects_pkey, projects_organization_id_name_key, users_pkey.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.photos as p
@@ -30,6 +32,9 @@ const INSERT: Sql = sql!(
 );
 
 /// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
+///
+/// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, projects_organization_id_name_key,
+/// users_pkey.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
     "select u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id, p.exif_data, ",
@@ -144,6 +149,7 @@ fn taken(wanted: &NewPhoto, found: &Photo) -> Error {
     Error::AlreadyExists(Resource::Photo, name)
 }
 
+/// Index: photos_pkey.
 const UPDATE: Sql = sql!(
     UPDATE,
     "update companycam_photos.photos as p
@@ -205,6 +211,8 @@ pub(super) fn apply(mut photo: Photo, change: &Change) -> Photo {
 }
 
 /// History first, then the counts, then the photo, whose detections, tags and feedback go by cascade.
+///
+/// Index: detections_photo_id_created_at_idx.
 const DELETE_EVENTS: Sql = sql!(
     DELETE_EVENTS,
     "insert into companycam_photos.detection_events as e
@@ -213,6 +221,7 @@ const DELETE_EVENTS: Sql = sql!(
             jsonb_build_object('detection_type', d.detection_type)
      from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $2"
 );
+/// Index: photos_pkey, detections_photo_id_created_at_idx, tags_photo_id_tag_source_key, feedback_detection_id_created_at_idx.
 const DELETE: Sql = sql!(
     DELETE,
     "with counts as materialized (

@@ -10,6 +10,8 @@ use crate::id::{ProjectId, UserId, now};
 use crate::sql;
 
 /// Adds everybody or, when one of them is missing, nobody. Sorted, so that two calls do not lock each other out.
+///
+/// Index: projects_pkey, users_pkey.
 const ADD: Sql = sql!(
     ADD,
     "with missing as materialized (
@@ -50,6 +52,7 @@ pub(super) async fn add(tx: &Tx, membership: &Membership) -> Result<i32> {
     }
 }
 
+/// Index: projects_pkey, project_members_project_id_idx.
 const REMOVE: Sql = sql!(
     REMOVE,
     "with removed as (
@@ -75,6 +78,8 @@ fn number(row: &Row, id: ProjectId) -> Result<i32> {
 }
 
 /// Without members, one row of nulls for a project that is there; no row for one that is not.
+///
+/// Index: projects_pkey, project_members_project_id_idx.
 const LIST: Sql = sql!(
     LIST,
     "select m.user_id, m.created_at

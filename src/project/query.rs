@@ -34,6 +34,7 @@ pub(super) fn not_found(id: ProjectId) -> Error {
     Error::NotFound(Resource::Project, id.to_string())
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.projects as p
@@ -45,6 +46,8 @@ const INSERT: Sql = sql!(
 );
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
+///
+/// Index: projects_pkey, projects_organization_id_name_key.
 const TAKEN: Sql = sql!(
     TAKEN,
     "select ",
@@ -84,6 +87,7 @@ fn is_same(new: &NewProject, found: &Project) -> bool {
     (found.id == new.id || !new.id_chosen) && found.description == new.description && found.status == new.status
 }
 
+/// Index: projects_pkey.
 const GET: Sql =
     sql!(GET, "select ", columns!(), " from companycam_photos.projects p where p.organization_id = $1 and p.id = $2");
 
@@ -92,6 +96,7 @@ pub(super) async fn get(tx: &Tx, id: ProjectId) -> Result<Project> {
     tx.query_opt(&GET, &[tx.organization(), &id]).await?.ok_or_else(|| not_found(id))?.try_into()
 }
 
+/// Index: projects_organization_id_name_key.
 const LIST: Sql = sql!(
     LIST,
     "select ",
@@ -112,6 +117,8 @@ pub(super) async fn list(tx: &Tx, statuses: &[&str], after: Option<SortKey>, lim
 }
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
+///
+/// Index: projects_pkey.
 const UPDATE: Sql = sql!(
     UPDATE,
     "update companycam_photos.projects as p
@@ -134,6 +141,7 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<Project> {
         .try_into()
 }
 
+/// Index: projects_pkey.
 const DELETE: Sql =
     sql!(DELETE, "delete from companycam_photos.projects p where p.organization_id = $1 and p.id = $2 returning p.id");
 

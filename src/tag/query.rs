@@ -40,6 +40,8 @@ impl TryFrom<Row> for TagCount {
 
 /// Rows that stay as they are do not return. A fresh row's xmax is 0; an updated one carries its locker's. Written
 /// in one order everywhere, so that two calls wait for each other instead of deadlocking.
+///
+/// Index: photos_pkey, tags_photo_id_tag_source_key.
 const ADD: Sql = sql!(
     ADD,
     "insert into companycam_photos.tags as t
@@ -85,6 +87,7 @@ pub(super) async fn add(tx: &Tx, addition: &Addition) -> Result<Written> {
     Ok(written)
 }
 
+/// Index: tags_photo_id_tag_source_key.
 const READ_BACK: Sql = sql!(
     READ_BACK,
     "select ",
@@ -118,6 +121,8 @@ pub(super) async fn read_back(tx: &Tx, addition: &Addition) -> Result<Vec<Tag>> 
 }
 
 /// Removes nothing when a photo is missing, so that one statement can be the whole transaction.
+///
+/// Index: photos_pkey, tags_tag_photo_id_idx.
 const REMOVE: Sql = sql!(
     REMOVE,
     "with missing as materialized (
@@ -148,6 +153,7 @@ pub(super) async fn remove(tx: &Tx, removal: &Removal) -> Result<i32> {
     }
 }
 
+/// Index: photos_pkey, tags_photo_id_tag_source_key.
 const LIST: Sql = sql!(
     LIST,
     "select ",
@@ -173,6 +179,7 @@ pub(super) async fn list(tx: &Tx, photo_id: PhotoId) -> Result<Option<Vec<Tag>>>
     Ok(Some(tags))
 }
 
+/// Index: tags_photo_id_tag_source_key.
 const OF_PHOTOS: Sql = sql!(
     OF_PHOTOS,
     "select ",
@@ -210,12 +217,14 @@ macro_rules! counts {
         )
     };
 }
+/// Index: tags_tag_photo_id_idx.
 const COUNTS_BY_COUNT: Sql = counts!(
     COUNTS_BY_COUNT,
     " group by t.tag_folded
       having $4::bigint is null or count(distinct t.photo_id) < $4 or (count(distinct t.photo_id) = $4 and t.tag_folded > $5::text)",
     "count desc, t.tag_folded"
 );
+/// Index: tags_tag_photo_id_idx.
 const COUNTS_BY_TAG: Sql = counts!(
     COUNTS_BY_TAG,
     " and ($4::bigint is null or t.tag_folded > $5::text)
@@ -241,6 +250,7 @@ pub(super) async fn list_counts(
     rows.into_iter().map(TagCount::try_from).collect()
 }
 
+/// Index: projects_pkey.
 const FIND_PROJECT: Sql =
     sql!(FIND_PROJECT, "select pr.id from companycam_photos.projects pr where pr.organization_id = $1 and pr.id = $2");
 

@@ -35,6 +35,7 @@ fn not_found(id: UserId) -> Error {
     Error::NotFound(Resource::User, id.to_string())
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.users as u
@@ -47,6 +48,8 @@ const INSERT: Sql = sql!(
 
 /// What stands in the way of an insert, as far as the organization sees: one row, two when the id is one's and the
 /// email another's, none when the email is another organization's. The collation is that of the unique index.
+///
+/// Index: users_pkey.
 const TAKEN: Sql = sql!(
     TAKEN,
     "select ",
@@ -90,6 +93,7 @@ fn is_same(new: &NewUser, found: &User) -> bool {
         && found.role == new.role
 }
 
+/// Index: users_pkey.
 const GET: Sql =
     sql!(GET, "select ", columns!(), " from companycam_photos.users u where u.organization_id = $1 and u.id = $2");
 
@@ -98,6 +102,7 @@ pub(super) async fn get(tx: &Tx, id: UserId) -> Result<User> {
     tx.query_opt(&GET, &[tx.organization(), &id]).await?.ok_or_else(|| not_found(id))?.try_into()
 }
 
+/// Index: users_organization_id_email_idx, users_pkey.
 const LIST: Sql = sql!(
     LIST,
     "select ",
@@ -116,6 +121,8 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
 }
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
+///
+/// Index: users_pkey.
 const UPDATE: Sql = sql!(
     UPDATE,
     "update companycam_photos.users as u
@@ -133,6 +140,7 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<User> {
     row.ok_or_else(|| not_found(*id))?.try_into()
 }
 
+/// Index: users_pkey.
 const DELETE: Sql =
     sql!(DELETE, "delete from companycam_photos.users u where u.organization_id = $1 and u.id = $2 returning u.id");
 

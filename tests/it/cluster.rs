@@ -59,11 +59,6 @@ impl TestDatabase {
         Self { name }
     }
 
-    /// The server's log, of every database.
-    pub fn log(&self) -> &'static Path {
-        &CLUSTER.log
-    }
-
     /// How the service connects.
     pub fn app(&self) -> Config {
         CLUSTER.postgres.config("photometa_app", &self.name)
@@ -79,6 +74,11 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let _ = CLUSTER.janitor.send(std::mem::take(&mut self.name));
     }
+}
+
+/// The server's log, of every database.
+pub fn log() -> &'static Path {
+    &CLUSTER.log
 }
 
 async fn cluster() -> &'static Cluster {

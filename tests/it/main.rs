@@ -12,6 +12,7 @@ mod auth;
 mod bad_input;
 mod common_suite;
 mod detection;
+mod explain;
 mod feedback;
 mod health;
 mod layout;
