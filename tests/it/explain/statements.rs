@@ -20,7 +20,7 @@ pub fn statements() -> (Vec<Statement>, Vec<String>) {
         let text = fs::read_to_string(path).unwrap();
         let mut comment = Vec::new();
         for line in text.lines() {
-            if let Some(words) = line.strip_prefix("///") {
+            if let Some(words) = line.trim_start().strip_prefix("///") {
                 comment.push(words.trim());
                 continue;
             }
@@ -37,8 +37,11 @@ pub fn statements() -> (Vec<Statement>, Vec<String>) {
     (found, problems)
 }
 
+/// What follows `const` or `static`, whoever may see it.
 fn constant(line: &str) -> Option<&str> {
-    line.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").strip_prefix("const ")
+    let words = line.trim_start();
+    let words = words.strip_prefix("pub").map_or(words, |rest| rest.split_once(' ').map_or("", |(_, rest)| rest));
+    words.strip_prefix("const ").or_else(|| words.strip_prefix("static "))
 }
 
 /// `src/photo/query.rs` is `photo::query`.
