@@ -8,8 +8,10 @@ use crate::auth::Role;
 /// One statement, static, in one text per role. Made by [`sql!`](crate::sql).
 ///
 /// The comment of each one ends with `Index: …`, the indexes that its plans read in one filter's shape or another,
-/// or `none` where it reads no table. What row security and foreign keys read goes without saying. A test compares
-/// these comments with PostgreSQL's plans.
+/// or `none` where it reads no table. An asterisk marks those read by the organization alone in some shape: in the
+/// order of a list, up to its limit, or else all of the organization's rows, because nothing narrower is indexed.
+/// What row security and foreign keys read goes without saying. A test compares these comments with PostgreSQL's
+/// plans.
 #[derive(Debug)]
 pub struct Sql(pub [&'static str; 4]);
 

@@ -131,11 +131,11 @@ macro_rules! list {
         )
     };
 }
-/// Index: detections_created_at_idx, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
-/// detections_pkey.
+/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
+/// detections_pkey*.
 const LIST_NEWEST_FIRST: Sql = list!(LIST_NEWEST_FIRST, "<", "desc");
-/// Index: detections_created_at_idx, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
-/// detections_pkey.
+/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
+/// detections_pkey*.
 const LIST_OLDEST_FIRST: Sql = list!(LIST_OLDEST_FIRST, ">", "asc");
 
 fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
@@ -202,9 +202,9 @@ macro_rules! queue {
         )
     };
 }
-/// Index: detections_pending_idx, detections_detection_type_created_at_idx, detections_pkey.
+/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
 const QUEUE_OLDEST: Sql = queue!(QUEUE_OLDEST, "(extract(epoch from d.created_at) * 1000000)::float8");
-/// Index: detections_pending_idx, detections_detection_type_created_at_idx, detections_pkey.
+/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
 const QUEUE_LEAST_CONFIDENT: Sql = queue!(QUEUE_LEAST_CONFIDENT, "coalesce(d.confidence, -1)");
 
 /// Lists at most `limit` detections that wait for review, after `after`.
@@ -226,14 +226,14 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
     rows.into_iter().map(Detection::try_from).collect()
 }
 
-/// Index: detections_pkey, detections_detection_type_created_at_idx.
+/// Index: detections_pkey*, detections_detection_type_created_at_idx.
 const OF_MODEL: Sql = sql!(
     OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
      order by d.id for update"
 );
-/// Index: detections_pkey, detections_detection_type_created_at_idx.
+/// Index: detections_pkey*, detections_detection_type_created_at_idx.
 const COUNT_OF_MODEL: Sql = sql!(
     COUNT_OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d

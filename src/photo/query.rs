@@ -85,15 +85,15 @@ macro_rules! list {
         )
     };
 }
-/// Index: photos_created_at_idx, photos_project_id_created_at_idx, photos_user_id_created_at_idx,
-/// photos_organization_id_s3_key_key, photos_organization_id_project_id_id_key, photos_pkey.
+/// Index: photos_created_at_idx*, photos_project_id_created_at_idx, photos_user_id_created_at_idx,
+/// photos_organization_id_s3_key_key, photos_organization_id_project_id_id_key, photos_pkey*.
 const LIST_CREATED_DESCENDING: Sql = list!(LIST_CREATED_DESCENDING, "p.created_at", "<", "desc");
-/// Index: photos_created_at_idx, photos_project_id_created_at_idx, photos_user_id_created_at_idx, photos_pkey.
+/// Index: photos_created_at_idx*, photos_project_id_created_at_idx, photos_user_id_created_at_idx, photos_pkey*.
 const LIST_CREATED_ASCENDING: Sql = list!(LIST_CREATED_ASCENDING, "p.created_at", ">", "asc");
-/// Index: photos_pkey, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
+/// Index: photos_pkey*, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
 const LIST_CAPTURED_DESCENDING: Sql =
     list!(LIST_CAPTURED_DESCENDING, "coalesce(p.captured_at, '-infinity')", "<", "desc");
-/// Index: photos_pkey, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
+/// Index: photos_pkey*, photos_project_id_created_at_idx, photos_organization_id_project_id_id_key.
 const LIST_CAPTURED_ASCENDING: Sql = list!(LIST_CAPTURED_ASCENDING, "coalesce(p.captured_at, '-infinity')", ">", "asc");
 
 /// Lists at most `limit` photos after `after`.

@@ -8,7 +8,7 @@ use crate::sql;
 
 /// Projects and users are joined, so that what is missing, archived or invisible costs only its own row.
 ///
-/// Index: projects_pkey, projects_organization_id_name_key, users_pkey.
+/// Index: projects_pkey, projects_organization_id_name_key*, users_pkey.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.photos as p
@@ -33,7 +33,7 @@ const INSERT: Sql = sql!(
 
 /// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
 ///
-/// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, projects_organization_id_name_key,
+/// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, projects_organization_id_name_key*,
 /// users_pkey.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,

@@ -217,14 +217,14 @@ macro_rules! counts {
         )
     };
 }
-/// Index: tags_tag_photo_id_idx.
+/// Index: tags_tag_photo_id_idx*.
 const COUNTS_BY_COUNT: Sql = counts!(
     COUNTS_BY_COUNT,
     " group by t.tag_folded
       having $4::bigint is null or count(distinct t.photo_id) < $4 or (count(distinct t.photo_id) = $4 and t.tag_folded > $5::text)",
     "count desc, t.tag_folded"
 );
-/// Index: tags_tag_photo_id_idx.
+/// Index: tags_tag_photo_id_idx*.
 const COUNTS_BY_TAG: Sql = counts!(
     COUNTS_BY_TAG,
     " and ($4::bigint is null or t.tag_folded > $5::text)

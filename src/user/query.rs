@@ -49,7 +49,7 @@ const INSERT: Sql = sql!(
 /// What stands in the way of an insert, as far as the organization sees: one row, two when the id is one's and the
 /// email another's, none when the email is another organization's. The collation is that of the unique index.
 ///
-/// Index: users_pkey.
+/// Index: users_pkey*.
 const TAKEN: Sql = sql!(
     TAKEN,
     "select ",

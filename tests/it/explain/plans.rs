@@ -20,9 +20,9 @@ pub const SETTINGS: &[&str] = &[
 pub struct Plan {
     /// Whose statement it is; none for what foreign keys ask.
     pub role: Option<String>,
-    /// The indexes that it reads, or finds conflicts with.
+    /// The indexes that it reads, or finds conflicts with; with an asterisk, if by the organization alone.
     pub indexes: BTreeSet<String>,
-    /// The tables that it reads from end to end.
+    /// The tables and indexes that it reads from end to end.
     pub sequential: BTreeSet<String>,
     text: String,
 }
@@ -49,16 +49,26 @@ impl Plan {
 
     fn walk(&mut self, node: &Value) {
         let arbiters = node["Conflict Arbiter Indexes"].as_array().into_iter().flatten();
-        let names = arbiters.chain([&node["Index Name"]]).filter_map(Value::as_str);
-        self.indexes.extend(names.map(str::to_owned));
-        let kind = node["Node Type"].as_str().unwrap();
-        if kind == "Seq Scan" || kind == "Sample Scan" {
+        self.indexes.extend(arbiters.filter_map(Value::as_str).map(str::to_owned));
+        if let Some(index) = node["Index Name"].as_str() {
+            match node["Index Cond"].as_str() {
+                Some(condition) if of_organization(condition) => self.indexes.insert(format!("{index}*")),
+                Some(_) => self.indexes.insert(index.to_owned()),
+                None => self.sequential.insert(index.to_owned()),
+            };
+        }
+        if matches!(node["Node Type"].as_str(), Some("Seq Scan" | "Sample Scan")) {
             self.sequential.insert(node["Relation Name"].as_str().unwrap().to_owned());
         }
         for child in node["Plans"].as_array().into_iter().flatten() {
             self.walk(child);
         }
     }
+}
+
+/// Whether `((organization_id = …) AND (id = …))` names nothing but the organization.
+fn of_organization(condition: &str) -> bool {
+    condition.split(" AND ").all(|part| part.trim_start_matches('(').starts_with("organization_id "))
 }
 
 /// Role and name of `/* org_user photometa::photo::query::LOCK */ …`.
