@@ -143,7 +143,12 @@ impl<'a> Seen<'a> {
             if plan.role.is_some() {
                 self.indexes.entry(plan.name().to_owned()).or_default().extend(plan.indexes.iter().cloned());
             } else {
-                self.foreign.insert(plan.identifiers());
+                let names = plan.identifiers();
+                // Three names are the schema, the table and organization_id.
+                if names.len() > 3 && plan.indexes.iter().any(|index| index.ends_with('*')) {
+                    self.problems.push(format!("{}: reads by {:?} in {call}", plan.name(), plan.indexes));
+                }
+                self.foreign.insert(names);
             }
         }
         for (name, index) in case.plans {
