@@ -1,6 +1,7 @@
 //! A running service for one test: the real server over a socket, on a database of its own, and clients for
 //! whoever the test wants to be.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
@@ -149,6 +150,8 @@ pub struct App {
     pub postgres: Postgres,
     /// Connections without a credential.
     pub channel: Channel,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// The database itself.
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
@@ -187,7 +190,7 @@ impl App {
         }));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let postgres = connect(&database.superuser()).await;
-        Self { postgres, channel, database, stop: Some(stop), server }
+        Self { postgres, channel, address, database, stop: Some(stop), server }
     }
 
     /// Asks the server to end, and waits until it has.

@@ -14,6 +14,7 @@ mod common_suite;
 mod detection;
 mod feedback;
 mod health;
+mod json_schema;
 mod layout;
 mod migrations;
 mod paging;
