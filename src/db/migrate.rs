@@ -38,6 +38,7 @@ pub const VERSIONS: &[Version] = versions![
     "0004" "tags",
     "0005" "feedback",
     "0006" "least_privilege",
+    "0007" "json_checks",
 ];
 
 /// How long to wait for another replica that migrates.

@@ -12,6 +12,7 @@ use crate::harness::{A, App, B, SECRET, object, photo};
 use crate::world::World;
 
 mod agreement;
+mod database;
 
 const RESULTS: &str = include_str!("../../migrations/json/results.schema.json");
 const USER_FEEDBACK: &str = include_str!("../../migrations/json/user_feedback.schema.json");
