@@ -40,6 +40,8 @@ describe:
     cargo build --locked
     data=$(mktemp -d)
     trap 'rm -rf "$data"' EXIT
+    # As root, the private PostgreSQL runs as another user, who has to pass.
+    chmod 711 "$data"
     export PHOTOMETA_DATA_DIR="$data/database"
     target/debug/photometa migrate up
     target/debug/photometa migrate describe --write migrations

@@ -65,11 +65,23 @@ grant usage on schema companycam_photos
     to photometa_app, org_admin, org_user, org_service, photometa_operator;
 
 do $backup$
+declare
+    unreadable regclass;
 begin
     if exists (select from pg_roles where rolname = 'photometa_backup') then
         grant usage on schema companycam_photos to photometa_backup;
+        -- What later versions make, refinery's history included, and what is older than the role.
         alter default privileges for role photometa_owner in schema companycam_photos
             grant select on tables to photometa_backup;
+        alter default privileges for role photometa_owner in schema companycam_photos
+            grant select on sequences to photometa_backup;
+        for unreadable in
+            select oid from pg_class
+            where relnamespace = 'companycam_photos'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S')
+              and not has_table_privilege('photometa_backup', oid, 'select')
+        loop
+            execute format('grant select on %s to photometa_backup', unreadable);
+        end loop;
     end if;
 end
 $backup$;

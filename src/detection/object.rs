@@ -71,22 +71,30 @@ fn positive_box(checks: &mut Violations, at: &At<'_>, found: Rectangle) -> Recta
     found
 }
 
-/// Refuses a box that leaves its image by more than `slack`; less is cut back.
-fn inside(checks: &mut Violations, at: &At<'_>, found: &mut Rectangle, (width, height): (f64, f64), slack: f64) {
-    if found.x + found.width > width + slack {
-        checks.refuse(
-            &at.field("width"),
-            format!("reaches {} from the left; the image ends at {width}", found.x + found.width),
-        );
+/// Refuses a box that leaves its image by more than `slack`, or begins where the image ends; less is cut back.
+/// Tells whether something is left of it.
+fn inside(
+    checks: &mut Violations,
+    at: &At<'_>,
+    found: &mut Rectangle,
+    (width, height): (f64, f64),
+    slack: f64,
+) -> bool {
+    let axes =
+        [("width", "left", found.x, &mut found.width, width), ("height", "top", found.y, &mut found.height, height)];
+    let mut left = true;
+    for (name, edge, begin, side, end) in axes {
+        if begin + *side > end + slack {
+            left = false;
+            let reach = begin + *side;
+            checks.refuse(&at.field(name), format!("reaches {reach} from the {edge}; the image ends at {end}"));
+        } else if *side > 0.0 && begin >= end {
+            left = false;
+            checks.refuse(&at.field(name), format!("begins {begin} from the {edge}; the image ends at {end}"));
+        }
+        *side = side.min(end - begin);
     }
-    if found.y + found.height > height + slack {
-        checks.refuse(
-            &at.field("height"),
-            format!("reaches {} from the top; the image ends at {height}", found.y + found.height),
-        );
-    }
-    found.width = found.width.min(width - found.x);
-    found.height = found.height.min(height - found.y);
+    left
 }
 
 fn points(checks: &mut Violations, at: &At<'_>, outline: pb::Polygon) -> Vec<(f64, f64)> {
@@ -114,8 +122,12 @@ pub fn place(checks: &mut Violations, at: &At<'_>, mut pixels: Rectangle, frame:
         return None;
     };
     let size = (f64::from(width), f64::from(height));
-    inside(checks, at, &mut pixels, size, SLACK * size.0.max(size.1));
-    Some(upright(pixels, size, frame.orientation))
+    let left = inside(checks, at, &mut pixels, size, SLACK * size.0.max(size.1));
+    let found = upright(pixels, size, frame.orientation);
+    if left && !(found.width > 0.0 && found.height > 0.0) {
+        checks.refuse(at, "is so thin that its fraction of the image is 0");
+    }
+    Some(found)
 }
 
 impl Object {

@@ -1,6 +1,8 @@
 //! A running service for one test: the real server over a socket, on a database of its own, and clients for
 //! whoever the test wants to be.
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
@@ -150,6 +152,8 @@ pub struct App {
     pub postgres: Postgres,
     /// Connections without a credential.
     pub channel: Channel,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// The database itself.
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
@@ -196,7 +200,7 @@ impl App {
         }));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let postgres = connect(&database.superuser()).await;
-        Self { postgres, channel, database, stop: Some(stop), server }
+        Self { postgres, channel, address, database, stop: Some(stop), server }
     }
 
     /// Asks the server to end, and waits until it has.
@@ -316,4 +320,10 @@ pub fn reason(status: &Status) -> String {
 pub fn paths(status: &Status) -> Vec<String> {
     let violations = details(status).bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
     violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// Says that a test cannot run here, where a passing test's own output is not shown.
+#[expect(clippy::explicit_write, reason = "what the macros print is captured")]
+pub fn skipped(why: &str) {
+    writeln!(std::io::stderr(), "skipped: {why}").unwrap();
 }

@@ -9,6 +9,7 @@ mod rpcs;
 mod world;
 
 mod auth;
+mod backup;
 mod bad_input;
 mod common_suite;
 mod constraints;
@@ -18,6 +19,7 @@ mod explain;
 mod feedback;
 mod health;
 mod isolation;
+mod json_schema;
 mod layout;
 mod migrations;
 mod paging;

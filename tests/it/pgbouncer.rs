@@ -2,7 +2,6 @@
 //! its transaction. Where PgBouncer is not installed the test says so and is skipped, unless it was asked for.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 use crate::cluster::{TestDatabase, connect, path};
-use crate::harness::{App, Organization};
+use crate::harness::{App, Organization, skipped};
 use crate::program::Folder;
 
 const ORGANIZATIONS: usize = 200;
@@ -46,7 +45,7 @@ fn program() -> Option<PathBuf> {
         #[expect(clippy::disallowed_methods, reason = "continuous integration asks for it this way")]
         let required = std::env::var_os("PHOTOMETA_TEST_REQUIRES_PGBOUNCER").is_some();
         assert!(!required, "PgBouncer is not installed, and this run requires it");
-        writeln!(std::io::stderr(), "skipped: PgBouncer is not installed").unwrap();
+        skipped("PgBouncer is not installed");
     }
     found
 }
@@ -182,11 +181,7 @@ async fn two_hundred_organizations_through_two_connections_never_see_a_foreign_r
     if pgbouncer.prepares {
         service(database, &pgbouncer).await;
     } else {
-        writeln!(
-            std::io::stderr(),
-            "skipped: this PgBouncer is older than 1.21, so the service itself does not run behind it"
-        )
-        .unwrap();
+        skipped("this PgBouncer is older than 1.21, so the service itself does not run behind it");
     }
 }
 

@@ -162,8 +162,8 @@ async fn foreign_key_tells_a_foreign_photo_not_from_an_invented_one() {
     let login = connect(&app.database.app()).await;
     let insert = |project: &str, photo: &str| {
         format!(
-            "insert into companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type, model_version, results, created_at, updated_at, content_digest)
-             values ('{}', gen_random_uuid(), '{project}', '{photo}', 'damage', 'm', '{{}}', now(), now(), decode(repeat('00', 16), 'hex'))",
+            r#"insert into companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type, model_version, results, created_at, updated_at, content_digest)
+             values ('{}', gen_random_uuid(), '{project}', '{photo}', 'damage', 'm', '{{"objects": []}}', now(), now(), decode(repeat('00', 16), 'hex'))"#,
             A.id
         )
     };

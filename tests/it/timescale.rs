@@ -1,7 +1,6 @@
 //! detection_events as TimescaleDB's hypertable: converted, used, attacked through its chunks and functions, and run
 //! without its library. Where TimescaleDB is not installed these tests say so and are skipped.
 
-use std::io::Write as _;
 use std::process::Output;
 
 use photometa::db::embedded::{Embedded, Options};
@@ -12,7 +11,7 @@ use tokio_postgres::{Client, Config};
 use tonic::service::interceptor::InterceptedService;
 
 use crate::cluster::{TestDatabase, connect, path};
-use crate::harness::{A, B, Bearer, detection, photo, token};
+use crate::harness::{A, B, Bearer, detection, photo, skipped, token};
 use crate::program::{Folder, photometa, said};
 use crate::startup::Replica;
 
@@ -23,7 +22,7 @@ async fn installed() -> bool {
     let query = "select from pg_available_extensions where name = 'timescaledb'";
     let found = postgres.query_opt(query, &[]).await.unwrap().is_some();
     if !found {
-        writeln!(std::io::stderr(), "skipped: TimescaleDB is not installed").unwrap();
+        skipped("TimescaleDB is not installed");
     }
     found
 }

@@ -30,6 +30,7 @@ pub const VERSIONS: &[Version] = versions![
     "0005" "feedback",
     "0006" "least_privilege",
     "0007" "event_columns",
+    "0008" "json_checks",
 ];
 
 /// The version this program was written for.
