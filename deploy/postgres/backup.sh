@@ -65,6 +65,9 @@ select case
         format('%s does not bypass row security, so that its dump would lack rows; use photometa_backup', :'role')
     when not has_schema_privilege(:'role', 'companycam_photos', 'usage') then
         format('%s may not use the schema companycam_photos; run deploy/postgres/roles.sql as a superuser', :'role')
+    when exists (select from pg_extension where extname = 'timescaledb')
+         and exists (select from pg_inherits where inhparent::regclass::text = 'companycam_photos.detection_events') then
+        'detection_events is a hypertable, whose rows are in chunks outside of the schema: this dump would lack them; dump the whole database as a superuser, see deploy/README.md'
     else (
         select format('%s may not read %s; run deploy/postgres/roles.sql as a superuser', :'role', string_agg(relname, ', '))
         from pg_class

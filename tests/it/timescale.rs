@@ -1,7 +1,7 @@
 //! detection_events as TimescaleDB's hypertable: converted, used, attacked through its chunks and functions, and run
 //! without its library. Where TimescaleDB is not installed these tests say so and are skipped.
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use photometa::db::embedded::{Embedded, Options};
 use photometa::db::migrate::Migrator;
@@ -249,6 +249,48 @@ async fn hypertable_is_refused_to_who_cannot_make_it_safe_and_without_its_librar
     assert!(String::from_utf8_lossy(&still.stdout).contains("detection_events is a plain table"));
     assert!(said(&without).contains("shared_preload_libraries"), "{}", said(&without));
     assert!(serve.contains("the server does not load TimescaleDB"), "{serve}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hypertable_is_dumped_whole_or_not_at_all_and_comes_back() {
+    if !installed().await {
+        return;
+    }
+    let server = Server::start("dumped").await;
+    let admin = connect(&server.config("postgres")).await;
+    admin.batch_execute(EVENTS).await.unwrap();
+    assert!(server.photometa("postgres", &["migrate", "hypertable"]).status.success());
+    let socket = server.postgres().socket_dir();
+    let file = server.folder.0.join("whole.dump");
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.env("PGHOST", socket).env("PGUSER", "postgres").env("PGDATABASE", "photometa");
+        command.args(arguments).output().unwrap()
+    };
+    let backup = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/postgres/backup.sh");
+
+    let refused = run(backup, &[server.folder.0.join("refused.dump").to_str().unwrap()]);
+    let dumped = run("pg_dump", &["--format=custom", "--file", file.to_str().unwrap()]);
+    let setting = |sql: &str| run("psql", &["--dbname=restored", "--command", sql]);
+    let steps = [
+        run("createdb", &["restored"]),
+        setting("alter database restored set timescaledb.restoring = on"),
+        run("pg_restore", &["--dbname=restored", "--exit-on-error", file.to_str().unwrap()]),
+        setting("alter database restored reset timescaledb.restoring"),
+    ];
+
+    assert!(said(&refused).contains("is a hypertable") && !refused.status.success(), "{}", said(&refused));
+    for step in std::iter::once(&dumped).chain(&steps) {
+        assert!(step.status.success(), "{}", said(step));
+    }
+    let restored = connect(&server.postgres().config("postgres", "restored")).await;
+    let all = "select count(*) from companycam_photos.detection_events";
+    assert_eq!(restored.query_one(all, &[]).await.unwrap().try_get::<_, i64>(0).unwrap(), 600);
+    let url = server.url("photometa_app").replace("dbname=photometa", "dbname=restored");
+    let mut command = photometa(&server.folder.0);
+    let doctor = command.env("PHOTOMETA_DATABASE_URL", url).arg("doctor").output().unwrap();
+    let told = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.success() && told.contains("is a hypertable of"), "{told}");
 }
 
 #[tokio::test]
