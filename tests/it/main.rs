@@ -9,6 +9,7 @@ mod rpcs;
 mod world;
 
 mod auth;
+mod backup;
 mod bad_input;
 mod common_suite;
 mod detection;
