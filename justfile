@@ -33,6 +33,21 @@ deny:
 plan:
     cargo run -- migrate plan
 
+# migrations/README.md and migrations/declared.txt after a change of the schema, from a database of its own.
+describe:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked
+    data=$(mktemp -d)
+    trap 'rm -rf "$data"' EXIT
+    export PHOTOMETA_DATA_DIR="$data/database"
+    target/debug/photometa migrate up
+    target/debug/photometa migrate describe --write migrations
+
+# Whether the database keeps tenants apart and is fit to serve.
+doctor:
+    cargo run -- doctor
+
 # The Python worker against a server of its own.
 examples:
     cargo build --locked

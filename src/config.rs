@@ -82,6 +82,11 @@ pub struct Database {
     #[arg(long, env = "PHOTOMETA_POOL_WAIT", default_value = "2s", value_parser = humantime::parse_duration, global = true)]
     pub pool_wait: Duration,
 
+    /// Serve although the login role is a superuser, has BYPASSRLS, or owns a table or may become a role that does:
+    /// then row security keeps nobody apart. For development only; warns at every start.
+    #[arg(long, env = "PHOTOMETA_ALLOW_UNSAFE_ROLE", global = true)]
+    pub allow_unsafe_role: bool,
+
     /// PATH, HOME and XDG_DATA_HOME: where programs and the user's data are.
     #[command(flatten)]
     pub surroundings: Surroundings,

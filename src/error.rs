@@ -1,6 +1,8 @@
 //! What can go wrong, and the only place that turns it into a gRPC status. A variant exists where a client
 //! program should behave differently; the reasons are those of `proto/photometa/v1/error_reason.proto`.
 
+mod reason;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -100,6 +102,8 @@ pub enum Error {
     Overloaded,
     /// The database cannot be reached.
     DatabaseUnavailable(String),
+    /// The schema is not at the version that this server knows.
+    SchemaPending,
     /// The server is shutting down.
     Draining,
     /// The caller's deadline or the server's own limit has passed.
@@ -180,59 +184,6 @@ impl<T> OnConstraint<T> for Result<T> {
     }
 }
 
-impl Resource {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Organization => "organization",
-            Self::User => "user",
-            Self::Project => "project",
-            Self::Photo => "photo",
-            Self::Detection => "detection",
-            Self::Feedback => "feedback",
-        }
-    }
-
-    fn not_found(self) -> ErrorReason {
-        match self {
-            Self::Organization => ErrorReason::OrganizationNotFound,
-            Self::User => ErrorReason::UserNotFound,
-            Self::Project => ErrorReason::ProjectNotFound,
-            Self::Photo => ErrorReason::PhotoNotFound,
-            Self::Detection | Self::Feedback => ErrorReason::DetectionNotFound,
-        }
-    }
-
-    fn already_exists(self) -> ErrorReason {
-        match self {
-            Self::Organization => ErrorReason::OrganizationAlreadyExists,
-            Self::User => ErrorReason::UserAlreadyExists,
-            Self::Project => ErrorReason::ProjectAlreadyExists,
-            Self::Photo => ErrorReason::PhotoAlreadyExists,
-            Self::Detection => ErrorReason::DetectionAlreadyExists,
-            Self::Feedback => ErrorReason::FeedbackAlreadyExists,
-        }
-    }
-}
-
-impl Precondition {
-    fn told(self) -> (ErrorReason, &'static str) {
-        match self {
-            Self::ProjectArchived => (
-                ErrorReason::ProjectArchived,
-                "the project is archived and takes no new photos; set its status to ACTIVE first",
-            ),
-            Self::OrganizationNotEmpty => {
-                (ErrorReason::OrganizationNotEmpty, "the organization still has users or projects; delete them first")
-            }
-            Self::ProjectNotEmpty => (
-                ErrorReason::ProjectNotEmpty,
-                "the project still has photos; delete them first, or archive the project",
-            ),
-            Self::UserInUse => (ErrorReason::UserInUse, "photos refer to the user; delete them first"),
-        }
-    }
-}
-
 /// The wire name of a reason: the enum value without its prefix.
 fn reason_name(reason: ErrorReason) -> &'static str {
     reason.as_str_name().trim_start_matches("ERROR_REASON_")
@@ -300,21 +251,7 @@ impl From<Error> for Status {
                     format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
                 status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
             }
-            Error::Credential(problem) => {
-                let (reason, message) = match problem {
-                    CredentialProblem::Missing => (
-                        ErrorReason::CredentialMissing,
-                        "no credential; send the metadata `authorization: Bearer <JWT>`".to_owned(),
-                    ),
-                    CredentialProblem::Invalid(why) => {
-                        (ErrorReason::CredentialInvalid, format!("the credential {why}"))
-                    }
-                    CredentialProblem::Expired => {
-                        (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned())
-                    }
-                };
-                status(Code::Unauthenticated, reason, message, plain())
-            }
+            Error::Credential(problem) => unidentified(problem),
             Error::RoleNotAllowed { role, rpc } => {
                 let message = format!("the role {role} may not do this");
                 let metadata = HashMap::from([("role".to_owned(), role.to_owned()), ("rpc".to_owned(), rpc)]);
@@ -358,8 +295,11 @@ impl From<Error> for Status {
                 let message = "the database cannot be reached; retry later";
                 later(Code::Unavailable, ErrorReason::DatabaseUnavailable, message, 500)
             }
+            Error::SchemaPending => {
+                later(Code::Unavailable, ErrorReason::DatabaseUnavailable, "the schema is not ready; retry later", 1000)
+            }
             Error::Draining => {
-                later(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", 100)
+                later(Code::Unavailable, ErrorReason::Draining, "the server drains; retry elsewhere", 100)
             }
             Error::Deadline => status(
                 Code::DeadlineExceeded,
@@ -374,6 +314,20 @@ impl From<Error> for Status {
             Error::Internal(cause) => internal(&cause),
         }
     }
+}
+
+fn unidentified(problem: CredentialProblem) -> Status {
+    let (reason, message) = match problem {
+        CredentialProblem::Missing => (
+            ErrorReason::CredentialMissing,
+            "no credential; send the metadata `authorization: Bearer <JWT>`".to_owned(),
+        ),
+        CredentialProblem::Invalid(why) => (ErrorReason::CredentialInvalid, format!("the credential {why}")),
+        CredentialProblem::Expired => {
+            (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned())
+        }
+    };
+    status(Code::Unauthenticated, reason, message, ErrorDetails::new())
 }
 
 fn internal(cause: &str) -> Status {

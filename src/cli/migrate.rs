@@ -1,12 +1,16 @@
-//! `photometa migrate`: the schema, forward, backward, and where it is.
+//! `photometa migrate`: the schema, forward, backward, where it is, and what a step would do.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use tokio_postgres::Config;
 
 use super::Failure;
-use super::serve::{DATABASE, embedded};
+use super::database::Reached;
 use crate::config::Database;
-use crate::db::migrate::{Migrator, VERSIONS};
+use crate::db::migrate::{MigrateError, Migrator, Planned, PlannedStatement, Touched, VERSIONS, Work};
+use crate::db::{catalog, describe, hypertable};
 
 /// Brings the schema to a version. Without a database URL, that of the private PostgreSQL.
 #[derive(Debug, Args)]
@@ -17,70 +21,169 @@ pub(super) struct Migrate {
 
 #[derive(Debug, Subcommand)]
 enum Step {
-    /// Apply every missing version (`serve` does so too).
-    Up,
-    /// Undo every version above the given one. Their rows are lost.
+    /// Apply the missing versions (`serve` does so too).
+    Up {
+        /// Last version to apply [default: the newest].
+        #[arg(long)]
+        to: Option<u32>,
+    },
+    /// Undo every version above the given one. The rows of what they made are lost.
     Down {
         /// Version to go back to; 0 undoes everything.
         #[arg(long)]
         to: u32,
     },
-    /// Show which versions are applied.
+    /// Show which versions are applied, and whether an index was left invalid.
     Status,
-    /// Show the SQL of the missing versions.
+    /// Show the SQL of the missing versions, the locks each statement takes on tables that are in use, and their rows.
     Plan,
+    /// Make detection_events a hypertable, where TimescaleDB is installed. Needs a superuser as PHOTOMETA_MIGRATION_URL.
+    Hypertable,
+    /// Print the schema's documentation from the live database: diagram, data dictionary, indexes.
+    Describe {
+        /// Print the facts that `photometa doctor` compares instead, one a line.
+        #[arg(long, conflicts_with = "write")]
+        facts: bool,
+        /// Bring README.md and declared.txt of this folder up to date instead (migrations/ of the source).
+        #[arg(long, value_name = "FOLDER")]
+        write: Option<PathBuf>,
+    },
 }
 
 impl Migrate {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
-        let running = match migration_config(database)? {
-            Some(config) => return self.step.run(&config).await,
-            None => embedded(database).await?,
-        };
-        let outcome = self.step.run(&running.config("postgres", DATABASE)).await;
-        running.stop().await?;
-        outcome
+        let reached = Reached::find(database).await?;
+        let outcome = self.step.run(&reached.owner).await;
+        reached.leave().await?;
+        print(&outcome?);
+        Ok(())
     }
 }
 
-/// The migrating role's connection, when a database is configured.
-pub(super) fn migration_config(database: &Database) -> Result<Option<Config>, Failure> {
-    let url = database.migration_url.as_ref().or(database.database_url.as_ref());
-    let parse = |url: &crate::config::Secret| {
-        url.reveal().parse().map_err(|error| format!("the migration URL cannot be read: {error}"))
-    };
-    Ok(url.map(parse).transpose()?)
+#[expect(clippy::print_stdout, reason = "what this command is for")]
+fn print(text: &str) {
+    print!("{text}");
 }
 
 impl Step {
-    #[expect(clippy::print_stdout, reason = "what this command is for")]
-    async fn run(self, config: &Config) -> Result<(), Failure> {
+    async fn run(self, config: &Config) -> Result<String, Failure> {
+        if matches!(self, Self::Hypertable) {
+            return Ok(format!("{}\n", hypertable::convert(config).await?));
+        }
         let mut migrator = Migrator::connect(config).await?;
         match self {
-            Self::Up => match migrator.up().await?.as_slice() {
-                [] => println!("nothing to do: version {} is applied", VERSIONS.len()),
-                applied => applied.iter().for_each(|name| println!("applied {name}")),
-            },
-            Self::Down { to } => match migrator.down(to).await?.as_slice() {
-                [] => println!("nothing to do: version {to} is applied"),
-                undone => undone.iter().for_each(|name| println!("undone {name}")),
-            },
-            Self::Status => {
-                let current = migrator.current().await?.unwrap_or(0);
-                for (number, version) in (1..).zip(VERSIONS) {
-                    println!("{} {}", if number <= current { "applied" } else { "missing" }, version.name);
-                }
-                if usize::try_from(current).is_ok_and(|current| current > VERSIONS.len()) {
-                    println!("the database is at version {current}, which this program does not know");
-                }
+            Self::Up { to } => {
+                let applied = match to {
+                    Some(target) => migrator.up_to(target).await?,
+                    None => migrator.up().await?,
+                };
+                Ok(listed("applied", &applied, &migrator).await? + &invalid(&migrator).await?)
             }
-            Self::Plan => {
-                let current = migrator.current().await?.unwrap_or(0);
-                for (_, version) in (1..).zip(VERSIONS).filter(|(number, _)| *number > current) {
-                    println!("-- {}\n{}", version.name, version.up);
-                }
+            Self::Down { to } => {
+                let undone = migrator.down(to).await?;
+                listed("undone", &undone, &migrator).await
             }
+            Self::Status => status(&migrator).await,
+            Self::Plan => Ok(plan(&migrator.plan().await?)),
+            Self::Describe { facts, write } => described(&mut migrator, facts, write.as_deref()).await,
+            Self::Hypertable => Ok(String::new()),
         }
-        Ok(())
     }
+}
+
+async fn listed(what: &str, names: &[String], migrator: &Migrator) -> Result<String, Failure> {
+    if names.is_empty() {
+        let current = migrator.current().await?.unwrap_or(0);
+        return Ok(format!("nothing to do: the database is at version {current}\n"));
+    }
+    let lines: Vec<String> = names.iter().map(|name| format!("{what} {name}\n")).collect();
+    Ok(lines.concat())
+}
+
+async fn invalid(migrator: &Migrator) -> Result<String, Failure> {
+    let line = |name| format!("the index {name} is invalid: reindex index concurrently companycam_photos.{name}\n");
+    Ok(migrator.invalid_indexes().await?.into_iter().map(line).collect())
+}
+
+async fn status(migrator: &Migrator) -> Result<String, Failure> {
+    let applied = migrator.applied().await?;
+    let mut text = String::new();
+    for (position, version) in VERSIONS.iter().enumerate() {
+        let line = match applied.get(position) {
+            Some(applied) => format!("applied  {}  {}\n", applied.at.get(..19).unwrap_or(&applied.at), version.name),
+            None => format!("missing  {:19}  {}\n", "", version.name),
+        };
+        text += &line;
+    }
+    for unknown in applied.iter().skip(VERSIONS.len()) {
+        let _ =
+            writeln!(text, "unknown  {}  V{:04}__{}: run a newer photometa", unknown.at, unknown.number, unknown.name);
+    }
+    let _ = writeln!(text, "{}", hypertable::layout(migrator.client()).await.map_err(MigrateError::from)?);
+    Ok(text + &invalid(migrator).await?)
+}
+
+/// SQL that may be read and run: what is not SQL is a comment.
+fn plan(versions: &[Planned]) -> String {
+    if versions.is_empty() {
+        return "-- nothing to do: every version is applied\n".to_owned();
+    }
+    let mut text = String::new();
+    for Planned { name, statements } in versions {
+        let _ = writeln!(
+            text,
+            "-- {name}: {} statements, one transaction; its locks are held to the end of it",
+            statements.len()
+        );
+        for PlannedStatement { text: sql, touched } in statements {
+            match touched {
+                None => text += "\n-- its locks are not known here: read it\n",
+                Some(touched) if touched.is_empty() => text.push('\n'),
+                Some(touched) => {
+                    text.push('\n');
+                    text.extend(touched.iter().map(lock));
+                }
+            }
+            let _ = writeln!(text, "{sql};");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn lock(touched: &Touched) -> String {
+    let Touched { table, lock, work, rows, size } = touched;
+    let rows = rows.map_or_else(|| "unknown number of".to_owned(), |rows| format!("about {rows}"));
+    let work = match work {
+        Work::Catalogue => "no row is touched",
+        Work::Reads => "every row is read",
+        Work::Rewrites => "every row is rewritten",
+    };
+    format!("-- {table}: {lock}, which blocks {}; {work} ({rows} rows, {size})\n", lock.blocks())
+}
+
+async fn described(migrator: &mut Migrator, facts: bool, write: Option<&Path>) -> Result<String, Failure> {
+    migrator.up_to_date().await?;
+    let found = catalog::text(&migrator.facts().await?);
+    if facts {
+        return Ok(found);
+    }
+    let description = describe::describe(migrator.client()).await.map_err(MigrateError::from)?;
+    let Some(folder) = write else {
+        let describe::Description { diagram, dictionary, indexes } = description;
+        return Ok(format!("{diagram}\n{dictionary}\n{indexes}"));
+    };
+    let page = folder.join("README.md");
+    let at = |path: &Path| {
+        let path = path.display().to_string();
+        move |error| format!("{path}: {error}")
+    };
+    let text = std::fs::read_to_string(&page).map_err(at(&page))?;
+    let text = description
+        .written_into(&text)
+        .map_err(|part| format!("{} lacks the marks of the generated {part}", page.display()))?;
+    std::fs::write(&page, text).map_err(at(&page))?;
+    let declared = folder.join("declared.txt");
+    std::fs::write(&declared, found).map_err(at(&declared))?;
+    Ok(format!("wrote {} and {}\n", page.display(), declared.display()))
 }

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
 mod client;
+mod database;
+mod doctor;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -33,8 +35,10 @@ pub struct Cli {
 enum Command {
     /// Serve (also what happens without a subcommand).
     Serve(config::Listen),
-    /// Bring the database's schema to a version, or show where it is.
+    /// Bring the database's schema to a version, or show where it is and what a step would do.
     Migrate(migrate::Migrate),
+    /// Check that the database keeps tenants apart and is fit to serve; exit status 0 says yes.
+    Doctor(doctor::Doctor),
     /// Fill a running server with a demo organization; safe to repeat.
     Seed(seed::Seed),
     /// Print a development credential.
@@ -56,6 +60,7 @@ impl Cli {
             None => serve::run(database, credentials, listen).await,
             Some(Command::Serve(listen)) => serve::run(database, credentials, listen).await,
             Some(Command::Migrate(command)) => command.run(&database).await,
+            Some(Command::Doctor(command)) => command.run(&database).await,
             Some(Command::Seed(command)) => command.run(&database, &credentials).await,
             Some(Command::Token(command)) => command.run(&database, &credentials),
             Some(Command::Import(command)) => command.run().await,

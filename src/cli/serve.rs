@@ -6,22 +6,21 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_postgres::Config;
+use tokio::sync::watch;
 
-use super::{Failure, migrate, secret, seed, token};
+use super::database::{Reached, embedded};
+use super::{Failure, secret, seed, token};
 use crate::auth::Role;
 use crate::auth::token::{MIN_SECRET_BYTES, Verifier};
 use crate::config::{Credentials, Database, Listen, Secret};
-use crate::db::Db;
-use crate::db::embedded::{Embedded, Options};
-use crate::db::migrate::Migrator;
+use crate::db::embedded::Embedded;
+use crate::db::hypertable::{self, Layout};
+use crate::db::login;
+use crate::db::migrate::{self, MigrateError, Migrator};
+use crate::db::{Db, causes, session};
 use crate::page::Pages;
 use crate::server::{self, Parts};
 
-/// The private PostgreSQL's database.
-pub(super) const DATABASE: &str = "photometa";
-/// The login role.
-const LOGIN: &str = "photometa_app";
 /// How often to see whether the private PostgreSQL is there.
 const WATCH: std::time::Duration = std::time::Duration::from_millis(200);
 /// How long the development credential that is printed is valid.
@@ -42,24 +41,17 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     })?;
     let address = listener.local_addr()?;
 
-    let (running, app, owner, (jwt_secret, development)) = if let Some(url) = &database.database_url {
-        let app: Config = url.reveal().parse().map_err(|error| format!("the database URL cannot be read: {error}"))?;
-        let owner = migrate::migration_config(&database)?.unwrap_or_else(|| app.clone());
-        let jwt_secret = credentials.jwt_secret.clone().ok_or(
-            "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
-        )?;
-        (None, app, owner, (jwt_secret, false))
-    } else {
-        let running = embedded(&database).await?;
-        let (app, owner) = (running.config(LOGIN, DATABASE), running.config("postgres", DATABASE));
-        let secret = secret::find_or_make(&database, &credentials)?;
-        (Some(running), app, owner, secret)
+    let (reached, (jwt_secret, development)) = match Reached::configured(&database)? {
+        Some(reached) if database.database_url.is_some() => {
+            let jwt_secret = credentials.jwt_secret.clone().ok_or(
+                "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
+            )?;
+            (reached, (jwt_secret, false))
+        }
+        _ => (Reached::private(embedded(&database).await?), secret::find_or_make(&database, &credentials)?),
     };
-    let mut migrator = Migrator::connect(&owner).await?;
-    for name in migrator.up().await? {
-        tracing::info!(name, "applied migration");
-    }
-    drop(migrator);
+    prepare(&reached, &database).await?;
+    let Reached { app, running, .. } = reached;
 
     let key = jwt_secret.reveal().as_bytes();
     if key.len() < MIN_SECRET_BYTES {
@@ -74,8 +66,15 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         verifier: Verifier::hs256(key, &credentials.expectations()),
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
+        schema_version: migrate::newest(),
+        ready: watch::Sender::new(false),
     };
-    let served = tokio::spawn(server::serve(parts, listener, stop));
+    let mut ready = parts.ready.subscribe();
+    let mut served = tokio::spawn(server::serve(parts, listener, stop));
+    tokio::select! {
+        ended = &mut served => return Ok(ended??),
+        _ = ready.wait_for(|ready| *ready) => {}
+    }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     if running.is_some() {
         welcome(address, &jwt_secret, &credentials, &database, development).await?;
@@ -90,6 +89,55 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     match running {
         Some(running) => supervise(running, &database, served).await,
         None => Ok(served.await??),
+    }
+}
+
+/// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
+async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> {
+    match Migrator::connect(&reached.owner).await {
+        Ok(mut migrator) => match migrator.up().await {
+            Ok(applied) => {
+                for name in applied {
+                    tracing::info!(name, "applied migration");
+                }
+                for name in migrator.invalid_indexes().await? {
+                    tracing::warn!(name, "the index is invalid: it costs writes and serves no query; reindex it");
+                }
+            }
+            // Not the end: the server waits, not ready, for a schema it knows.
+            Err(error @ MigrateError::Ahead { .. }) => tracing::error!("{error}"),
+            Err(error) => return Err(error.into()),
+        },
+        Err(MigrateError::NotOwner(login)) if database.migration_url.is_none() => {
+            tracing::info!(login, "this login may not migrate: the schema is left to `photometa migrate up`");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let explained = |error| format!("the database cannot be used: {}", causes(&error));
+    let client = session(&reached.app, "photometa start").await.map_err(explained)?;
+    let login = login::inspect(&client).await.map_err(explained)?;
+    if !login.dangers.is_empty() {
+        let dangers = login.dangers.join("; ");
+        if !database.allow_unsafe_role {
+            return Err(format!(
+                "row security does not bind the database role {}: {dangers}. {}. For development only, --allow-unsafe-role permits it",
+                login.name,
+                login.fix()
+            )
+            .into());
+        }
+        tracing::warn!(
+            role = login.name,
+            dangers,
+            "row security does not bind this role, so that a mistake in a query shows one organization another's rows; never in production"
+        );
+    }
+    match hypertable::layout(&client).await.map_err(explained)? {
+        layout @ Layout::Unloaded => Err(layout.to_string().into()),
+        layout => {
+            tracing::info!("{layout}");
+            Ok(())
+        }
     }
 }
 
@@ -124,21 +172,6 @@ async fn supervise(
         running.stop().await?;
     }
     Ok(())
-}
-
-/// Starts the private PostgreSQL with its database.
-pub(super) async fn embedded(database: &Database) -> Result<Embedded, Failure> {
-    let options = Options {
-        data_dir: database.data_dir(),
-        durable: true,
-        // The pool, the migrating session, and room for people.
-        max_connections: u32::from(database.pool_size) + 20,
-        pg_bin: database.pg_bin.clone(),
-        path: database.path(),
-    };
-    let running = Embedded::start(options).await?;
-    running.ensure_database(DATABASE).await?;
-    Ok(running)
 }
 
 /// Makes sure that there is something to try, and prints how.

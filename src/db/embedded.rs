@@ -158,6 +158,18 @@ pub fn reachable(dir: &Path) -> bool {
     Account::choose(&folder::cluster(dir)).and_then(|account| account.check_reach(dir)).is_ok()
 }
 
+/// How to connect to the server that another process runs over `data_dir`, as [`Embedded::config`]; `None` unless one
+/// takes connections there.
+pub fn attach(data_dir: &Path) -> Option<impl Fn(&str, &str) -> Config> {
+    let account = Account::choose(&folder::cluster(data_dir)).ok()?;
+    let socket = folder::running_socket(data_dir, &account)?;
+    Some(move |user: &str, database: &str| {
+        let mut config = Config::new();
+        config.host_path(&socket).port(PORT).user(user).dbname(database);
+        config
+    })
+}
+
 fn launch(options: &Options) -> Result<Embedded, EmbeddedError> {
     let begin = Instant::now();
     let account = Account::choose(&folder::cluster(&options.data_dir))?;

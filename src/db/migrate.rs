@@ -1,45 +1,30 @@
-//! The versioned schema: roles and schema from one idempotent script, then refinery's migrations, under a lock
-//! that is polled. (With a blocking lock, a waiting replica and CREATE INDEX CONCURRENTLY deadlock.)
+//! How does the schema come to a version, and back? Roles and schema from one idempotent script, then refinery's
+//! migrations, under a lock that is polled. (With a blocking lock, a waiting replica and CREATE INDEX CONCURRENTLY
+//! deadlock.)
 
-use std::time::Duration;
+mod error;
+mod history;
+mod locks;
+mod plan;
+mod statement;
+mod version;
 
-use refinery::{Migration, Runner};
-use tokio_postgres::{Client, Config, NoTls};
+use std::time::{Duration, Instant};
+
+use refinery::{Migration, Runner, Target};
+use tokio_postgres::{Client, Config, GenericClient};
+
+pub use self::error::MigrateError;
+pub use self::history::Applied;
+pub use self::locks::{Lock, Work};
+pub use self::plan::{Planned, PlannedStatement, Touched};
+pub use self::statement::split;
+pub use self::version::{VERSIONS, Version, newest};
+
+use self::error::is_lock_timeout;
 
 /// Roles and schema; see the file.
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
-
-/// One version of the schema.
-#[derive(Debug)]
-pub struct Version {
-    /// `V0001__tenancy`.
-    pub name: &'static str,
-    /// What it does.
-    pub up: &'static str,
-    /// What undoes it.
-    pub down: &'static str,
-}
-
-macro_rules! versions {
-    ($($number:literal $title:literal),+ $(,)?) => {
-        &[$(Version {
-            name: concat!("V", $number, "__", $title),
-            up: include_str!(concat!("../../migrations/V", $number, "__", $title, ".sql")),
-            down: include_str!(concat!("../../migrations/undo/U", $number, "__", $title, ".sql")),
-        }),+]
-    };
-}
-
-/// Every version, oldest first.
-pub const VERSIONS: &[Version] = versions![
-    "0001" "tenancy",
-    "0002" "photos",
-    "0003" "detections",
-    "0004" "tags",
-    "0005" "feedback",
-    "0006" "least_privilege",
-    "0007" "json_checks",
-];
 
 /// How long to wait for another replica that migrates.
 const LOCK_WAIT: Duration = Duration::from_secs(300);
@@ -47,96 +32,35 @@ const LOCK_POLL: Duration = Duration::from_millis(250);
 /// How often a migration that could not get a table's lock is tried.
 const LOCK_TIMEOUT_ATTEMPTS: u32 = 10;
 
-/// Why the schema could not be brought to a version.
+/// A session of the migrating role, holding the lock. Its end releases the lock.
 #[derive(Debug)]
-pub enum MigrateError {
-    /// The database cannot be reached, or refused a statement.
-    Database(tokio_postgres::Error),
-    /// A migration failed or was edited after it was applied.
-    Migration(refinery::Error),
-    /// Roles or schema are missing, and the migrating role may not make them.
-    RolesMissing(String),
-    /// Another migration has held the lock for five minutes.
-    Locked,
-    /// The database has a version that this program does not know.
-    Ahead(u32),
-    /// There is no such version.
-    UnknownVersion(u32),
-}
-
-impl std::fmt::Display for MigrateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Database(error) => match error.as_db_error() {
-                Some(said) => write!(f, "the database refused a migration statement: {}", said.message()),
-                None => write!(f, "the database cannot be reached: {}", causes(error)),
-            },
-            Self::Migration(error) => write!(f, "a migration failed: {}", causes(error)),
-            Self::RolesMissing(role) => write!(
-                f,
-                "the role {role} may not create roles, and they are missing; have an administrator run deploy/postgres/roles.sql in this database, then grant photometa_owner to {role}"
-            ),
-            Self::Locked => write!(
-                f,
-                "another migration has held the lock for {} s; see pg_locks for advisory locks",
-                LOCK_WAIT.as_secs()
-            ),
-            Self::Ahead(version) => write!(
-                f,
-                "the database is at version {version}, which this program does not know; run a newer photometa"
-            ),
-            Self::UnknownVersion(version) => {
-                write!(f, "there is no version {version}; the newest is {}", VERSIONS.len())
-            }
-        }
-    }
-}
-
-impl std::error::Error for MigrateError {}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-impl From<tokio_postgres::Error> for MigrateError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// A session of the migrating role, holding the lock.
 pub struct Migrator {
     client: Client,
-}
-
-impl std::fmt::Debug for Migrator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Migrator")
-    }
+    versions: &'static [Version],
 }
 
 impl Migrator {
     /// Connects, waits for the lock, and makes roles and schema where the role may.
     ///
     /// # Errors
-    /// [`MigrateError`].
+    /// [`MigrateError`]; [`MigrateError::NotOwner`] when everything is there but the role may not migrate.
     pub async fn connect(config: &Config) -> Result<Self, MigrateError> {
-        let mut config = config.clone();
-        config.application_name("photometa migrate").connect_timeout(Duration::from_secs(5));
-        let (client, connection) = config.connect(NoTls).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the migrating connection ended");
-            }
-        });
+        Self::with_versions(config, VERSIONS).await
+    }
+
+    /// As [`Migrator::connect`], for other versions than this program's own: what tests of migrations need.
+    ///
+    /// # Errors
+    /// [`MigrateError`].
+    pub async fn with_versions(config: &Config, versions: &'static [Version]) -> Result<Self, MigrateError> {
+        let client = super::session(config, "photometa migrate").await?;
         lock(&client).await?;
         prepare_roles(&client).await?;
         // row_security off: a statement that row security would silently narrow fails loudly instead.
         client
             .batch_execute("set role photometa_owner; set search_path = companycam_photos; set row_security = off; set lock_timeout = '1s'")
             .await?;
-        Ok(Self { client })
+        Ok(Self { client, versions })
     }
 
     /// Applies every missing version, and answers their names.
@@ -144,28 +68,44 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError`]; versions before the one that failed stay applied.
     pub async fn up(&mut self) -> Result<Vec<String>, MigrateError> {
-        if let Some(version) =
-            self.current().await?.filter(|version| usize::try_from(*version).unwrap_or(usize::MAX) > VERSIONS.len())
-        {
-            return Err(MigrateError::Ahead(version));
+        self.up_to(self.known()).await
+    }
+
+    /// Applies the missing versions up to `target`, and answers their names.
+    ///
+    /// # Errors
+    /// As [`Migrator::up`].
+    pub async fn up_to(&mut self, target: u32) -> Result<Vec<String>, MigrateError> {
+        if target > self.known() {
+            return Err(MigrateError::UnknownVersion { asked: target, newest: self.known() });
         }
-        let migrations: Vec<Migration> = VERSIONS
-            .iter()
-            .map(|version| Migration::unapplied(version.name, version.up))
-            .collect::<Result<_, _>>()
-            .map_err(MigrateError::Migration)?;
-        let mut attempt = 1;
-        loop {
-            match Runner::new(&migrations).run_async(&mut self.client).await {
-                Ok(report) => return Ok(report.applied_migrations().iter().map(ToString::to_string).collect()),
-                Err(error) if attempt < LOCK_TIMEOUT_ATTEMPTS && causes(&error).contains("lock timeout") => {
-                    attempt += 1;
-                    tracing::info!(attempt, "a table is in use; the migration is tried again");
-                    tokio::time::sleep(LOCK_POLL).await;
+        let current = self.checked().await?;
+        if target <= current {
+            return Ok(Vec::new());
+        }
+        let migrations = migrations(self.versions)?;
+        let runner = Runner::new(&migrations).set_target(Target::Version(i32::try_from(target).unwrap_or(i32::MAX)));
+        let mut applied = Vec::new();
+        for attempt in 1.. {
+            let error = match runner.run_async(&mut self.client).await {
+                Ok(report) => {
+                    applied.extend(self.names(report.applied_migrations()));
+                    break;
                 }
-                Err(error) => return Err(MigrateError::Migration(error)),
+                Err(error) => error,
+            };
+            applied.extend(error.report().into_iter().flat_map(|report| self.names(report.applied_migrations())));
+            if !is_lock_timeout(&error) {
+                return Err(MigrateError::Migration(error));
             }
+            let name = self.versions[self.current().await?.unwrap_or(0) as usize].name;
+            if attempt == LOCK_TIMEOUT_ATTEMPTS {
+                return Err(MigrateError::InUse { name: name.to_owned(), attempts: attempt });
+            }
+            tracing::info!(name, attempt, "a table is in use; the migration is tried again");
+            tokio::time::sleep(LOCK_POLL).await;
         }
+        Ok(applied)
     }
 
     /// Undoes every version above `target`, newest first, and answers their names.
@@ -173,26 +113,39 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError`]; versions undone before the one that failed stay undone.
     pub async fn down(&mut self, target: u32) -> Result<Vec<String>, MigrateError> {
-        let current = self.current().await?.unwrap_or(0);
-        if usize::try_from(current).unwrap_or(usize::MAX) > VERSIONS.len() {
-            return Err(MigrateError::Ahead(current));
-        }
+        let current = self.checked().await?;
         if target > current {
-            return Err(MigrateError::UnknownVersion(target));
+            return Err(MigrateError::NotReached { asked: target, database: current });
         }
         let mut undone = Vec::new();
         for number in (target + 1..=current).rev() {
-            let version = &VERSIONS[number as usize - 1];
-            let number = i32::try_from(number).unwrap_or(i32::MAX);
-            let transaction = self.client.transaction().await?;
-            transaction.batch_execute(version.down).await?;
-            transaction
-                .execute("delete from companycam_photos.refinery_schema_history where version = $1", &[&number])
-                .await?;
-            transaction.commit().await?;
+            let version = self.versions[number as usize - 1];
+            self.undo(number, version).await?;
             undone.push(version.name.to_owned());
         }
         Ok(undone)
+    }
+
+    async fn undo(&mut self, number: u32, version: Version) -> Result<(), MigrateError> {
+        for attempt in 1.. {
+            let Err(cause) = self.try_undo(number, version).await else { break };
+            if !is_lock_timeout(&cause) {
+                return Err(MigrateError::Undo { name: version.name, cause });
+            }
+            if attempt == LOCK_TIMEOUT_ATTEMPTS {
+                return Err(MigrateError::InUse { name: version.name.to_owned(), attempts: attempt });
+            }
+            tracing::info!(version.name, attempt, "a table is in use; undoing is tried again");
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn try_undo(&mut self, number: u32, version: Version) -> Result<(), tokio_postgres::Error> {
+        let transaction = self.client.transaction().await?;
+        transaction.batch_execute(version.down).await?;
+        history::remove(&transaction, number).await?;
+        transaction.commit().await
     }
 
     /// Answers the newest applied version; `None` on an empty database.
@@ -200,32 +153,112 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError::Database`].
     pub async fn current(&self) -> Result<Option<u32>, MigrateError> {
-        let exists: bool = self
-            .client
-            .query_one_scalar("select to_regclass('companycam_photos.refinery_schema_history') is not null", &[])
-            .await?;
-        if !exists {
-            return Ok(None);
-        }
-        let version: Option<i32> = self
-            .client
-            .query_one_scalar("select max(version)::int from companycam_photos.refinery_schema_history", &[])
-            .await?;
-        Ok(version.and_then(|version| u32::try_from(version).ok()))
+        Ok(self.applied().await?.last().map(|applied| applied.number))
     }
+
+    /// Answers every applied version, oldest first.
+    ///
+    /// # Errors
+    /// [`MigrateError::Database`].
+    pub async fn applied(&self) -> Result<Vec<Applied>, MigrateError> {
+        Ok(history::read(&self.client).await?)
+    }
+
+    /// Answers what the missing versions would do: their statements, the locks these take on tables that are there
+    /// already, and how many rows those have. Changes nothing and locks nothing.
+    ///
+    /// # Errors
+    /// [`MigrateError`].
+    pub async fn plan(&self) -> Result<Vec<Planned>, MigrateError> {
+        let current = self.checked().await?;
+        Ok(plan::plan(&self.client, &self.versions[current as usize..]).await?)
+    }
+
+    /// Makes sure that every version is applied.
+    ///
+    /// # Errors
+    /// [`MigrateError::Behind`], and those of [`Migrator::up`].
+    pub async fn up_to_date(&self) -> Result<(), MigrateError> {
+        let (database, program) = (self.checked().await?, self.known());
+        if database < program { Err(MigrateError::Behind { database, program }) } else { Ok(()) }
+    }
+
+    /// Answers indexes that a failed CREATE INDEX CONCURRENTLY left behind: they cost writes and serve nothing.
+    ///
+    /// # Errors
+    /// [`MigrateError::Database`].
+    pub async fn invalid_indexes(&self) -> Result<Vec<String>, MigrateError> {
+        Ok(super::catalog::invalid_indexes(&self.client).await?)
+    }
+
+    /// Answers every fact of the schema as it is.
+    ///
+    /// # Errors
+    /// [`MigrateError::Database`].
+    pub async fn facts(&mut self) -> Result<Vec<super::catalog::Fact>, MigrateError> {
+        let transaction = self.client.transaction().await?;
+        let facts = super::catalog::facts(&transaction).await?;
+        transaction.rollback().await?;
+        Ok(facts)
+    }
+
+    /// The session itself, acting as photometa_owner.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn names(&self, applied: &[Migration]) -> Vec<String> {
+        let name = |migration: &Migration| {
+            let position = usize::try_from(migration.version()).ok()?.checked_sub(1)?;
+            self.versions.get(position).map(|version| version.name.to_owned())
+        };
+        applied.iter().filter_map(name).collect()
+    }
+
+    fn known(&self) -> u32 {
+        u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
+    }
+
+    async fn checked(&self) -> Result<u32, MigrateError> {
+        checked(&self.client, self.versions).await
+    }
+}
+
+/// Answers the version a database is at, once its history agrees with the files of this program. Needs nothing but
+/// reading refinery's table.
+///
+/// # Errors
+/// [`MigrateError::Ahead`], [`MigrateError::Edited`], [`MigrateError::Database`].
+pub async fn standing(client: &impl GenericClient) -> Result<u32, MigrateError> {
+    checked(client, VERSIONS).await
+}
+
+async fn checked(client: &impl GenericClient, versions: &'static [Version]) -> Result<u32, MigrateError> {
+    let applied = history::read(client).await?;
+    history::check(&applied, versions, &migrations(versions)?)?;
+    Ok(applied.last().map_or(0, |applied| applied.number))
+}
+
+fn migrations(versions: &[Version]) -> Result<Vec<Migration>, MigrateError> {
+    let migration = |version: &Version| Migration::unapplied(version.name, version.up).map_err(MigrateError::Migration);
+    versions.iter().map(migration).collect()
 }
 
 /// Polls the advisory lock that migrations of one database share. The session's end releases it.
 async fn lock(client: &Client) -> Result<(), MigrateError> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
+    let mut told = false;
     loop {
         let taken: bool =
             client.query_one_scalar("select pg_try_advisory_lock(hashtext('photometa migrate'))", &[]).await?;
         if taken {
             return Ok(());
         }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("another process migrates this database; waiting for it");
+        }
         if started.elapsed() > LOCK_WAIT {
-            return Err(MigrateError::Locked);
+            return Err(MigrateError::Locked { seconds: LOCK_WAIT.as_secs() });
         }
         tokio::time::sleep(LOCK_POLL).await;
     }
@@ -241,11 +274,14 @@ async fn prepare_roles(client: &Client) -> Result<(), MigrateError> {
     }
     let row = client
         .query_one(
-            "select current_user::text as role,
-                    exists (select from pg_namespace where nspname = 'companycam_photos')
-                and coalesce(pg_has_role(current_user, (select oid from pg_roles where rolname = 'photometa_owner'), 'member'), false) as ready",
+            "select current_user::text as role, to_regnamespace('companycam_photos') is not null as prepared,
+                    coalesce((select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = 'photometa_owner'), false) as member",
             &[],
         )
         .await?;
-    if row.try_get("ready")? { Ok(()) } else { Err(MigrateError::RolesMissing(row.try_get("role")?)) }
+    match (row.try_get("prepared")?, row.try_get("member")?) {
+        (false, _) => Err(MigrateError::RolesMissing(row.try_get("role")?)),
+        (true, false) => Err(MigrateError::NotOwner(row.try_get("role")?)),
+        (true, true) => Ok(()),
+    }
 }

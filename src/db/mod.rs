@@ -2,8 +2,13 @@
 //! taken the caller's PostgreSQL role and organization, so that row security binds every statement, and that
 //! commits only when the handler's closure succeeds.
 
+pub mod catalog;
+pub mod describe;
+pub mod doctor;
 pub mod embedded;
+pub mod hypertable;
 mod lease;
+pub mod login;
 pub mod migrate;
 mod sql;
 mod tx;
@@ -12,7 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -23,6 +28,8 @@ pub use tx::{Params, Tx};
 
 /// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
 const ATTEMPTS: u32 = 3;
+/// How long a connection may take to be made, unless its URL says so.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a transaction may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +51,10 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(mut config: tokio_postgres::Config, size: usize, wait: Duration) -> Result<Self> {
+    pub fn new(mut config: Config, size: usize, wait: Duration) -> Result<Self> {
         config.application_name("photometa");
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(5));
+            config.connect_timeout(CONNECT_TIMEOUT);
         }
         let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
@@ -119,6 +126,34 @@ impl Db {
         Ok(answer?)
     }
 
+    /// Asks which version the schema is at; none where no version was ever applied.
+    ///
+    /// # Errors
+    /// Why the database does not answer; also where the roles are not made yet.
+    pub async fn schema_version(&self) -> Result<Option<u32>> {
+        let lease = self.lease().await?;
+        lease.busy();
+        // One simple-protocol flight. Operators may read refinery's table; the login role may read nothing.
+        let answer = lease
+            .client()
+            .simple_query(
+                "begin read only; set local role photometa_operator;
+                 select max(version) from companycam_photos.refinery_schema_history; commit",
+            )
+            .await;
+        let Ok(messages) = answer else {
+            lease.client().batch_execute("rollback").await?;
+            lease.idle();
+            return Ok(None);
+        };
+        lease.idle();
+        let version = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
+            _ => None,
+        });
+        Ok(version)
+    }
+
     async fn lease(&self) -> Result<Lease> {
         match self.pool.get().await {
             Ok(client) => Ok(Lease::new(client)),
@@ -127,4 +162,29 @@ impl Db {
             Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
         }
     }
+}
+
+/// Opens a session of its own, outside of the pool and of any caller's scope: for migrations and examinations.
+///
+/// # Errors
+/// The driver's.
+pub async fn session(config: &Config, application_name: &str) -> Result<Client, tokio_postgres::Error> {
+    let mut config = config.clone();
+    config.application_name(application_name);
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a session ended");
+        }
+    });
+    Ok(client)
+}
+
+/// An error with everything that led to it.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -21,6 +22,8 @@ use crate::error::Error;
 use crate::id::OrganizationId;
 
 const REQUEST_ID: &str = "x-request-id";
+/// What the names of our services begin with.
+const OURS: &str = "photometa.";
 /// How much earlier than the caller's deadline ours is.
 const HEAD_START: Duration = Duration::from_millis(5);
 
@@ -29,12 +32,13 @@ const HEAD_START: Duration = Duration::from_millis(5);
 pub(super) struct CallLayer {
     verifier: Arc<Verifier>,
     longest: Duration,
+    prepared: watch::Receiver<bool>,
 }
 
 impl CallLayer {
-    /// Verifies credentials, and ends calls after `longest`.
-    pub(super) fn new(verifier: Arc<Verifier>, longest: Duration) -> Self {
-        Self { verifier, longest }
+    /// Verifies credentials, ends calls after `longest`, and refuses them until the schema is `prepared`.
+    pub(super) fn new(verifier: Arc<Verifier>, longest: Duration, prepared: watch::Receiver<bool>) -> Self {
+        Self { verifier, longest, prepared }
     }
 }
 
@@ -76,12 +80,15 @@ where
         request.extensions_mut().insert(Credential(found));
 
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
-        let inner = self.inner.call(request);
+        // Health and reflection answer all the same.
+        let inner = (*self.settings.prepared.borrow() || !rpc.starts_with(OURS)).then(|| self.inner.call(request));
         let answer = async move {
-            let outcome = tokio::time::timeout_at(deadline.into(), inner).await;
-            let mut response = match outcome {
-                Ok(response) => with_reason(&rpc, response?),
-                Err(_) => Status::from(Error::Deadline).into_http(),
+            let mut response = match inner.map(|inner| tokio::time::timeout_at(deadline.into(), inner)) {
+                None => Status::from(Error::SchemaPending).into_http(),
+                Some(called) => match called.await {
+                    Ok(response) => with_reason(&rpc, response?),
+                    Err(_) => Status::from(Error::Deadline).into_http(),
+                },
             };
             response.headers_mut().insert(REQUEST_ID, id);
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
@@ -129,7 +136,7 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
 /// Gives refusals of our RPCs that tonic itself made a reason of ours. Health and reflection speak for themselves.
 fn with_reason(rpc: &str, response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
-    let ours = rpc.starts_with("photometa.") || status.code() == Code::Unimplemented;
+    let ours = rpc.starts_with(OURS) || status.code() == Code::Unimplemented;
     if status.code() == Code::Ok || !status.details().is_empty() || !ours {
         return response;
     }

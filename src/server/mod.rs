@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -33,6 +34,10 @@ pub struct Parts {
     pub request_timeout: Duration,
     /// How long calls may go on after the end was asked for.
     pub drain_timeout: Duration,
+    /// The version the schema must be at before the first call is taken.
+    pub schema_version: u32,
+    /// Told once that it is.
+    pub ready: watch::Sender<bool>,
 }
 
 /// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, and after the
@@ -41,9 +46,10 @@ pub struct Parts {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
-    let Parts { db, pages, verifier, request_timeout, drain_timeout } = parts;
+    let Parts { db, pages, verifier, request_timeout, drain_timeout, schema_version, ready } = parts;
     let (reporter, health) = tonic_health::server::health_reporter();
-    let readiness = readiness::watch(db.clone(), reporter).await;
+    let prepared = ready.subscribe();
+    let readiness = readiness::watch(db.clone(), reporter, schema_version, ready).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
@@ -72,7 +78,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(256)
         // Ids, deadline, credential, and a reason on every refusal.
-        .layer(layer::CallLayer::new(Arc::new(verifier), request_timeout))
+        .layer(layer::CallLayer::new(Arc::new(verifier), request_timeout, prepared))
         .add_service(health)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)

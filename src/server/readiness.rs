@@ -1,16 +1,20 @@
 //! Readiness as grpc.health.v1 tells it: every service is SERVING while the database answers, and NOT_SERVING
-//! when it does not or the server drains. "" stands for the whole server.
+//! when it does not, its schema is another version's, or the server drains. "" stands for the whole server.
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::db::Db;
+use crate::error::Error;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Every how many rounds the schema's version is asked for, once it was right.
+const SCHEMA_EVERY: u32 = 20;
 
 /// Every name that health is asked for.
 const NAMES: &[&str] = &[
@@ -31,19 +35,18 @@ pub(super) struct Readiness {
     watcher: JoinHandle<()>,
 }
 
-/// Asks the database whether it answers, and then again and again. The first answer is there before the first
-/// call: a reporter by itself says SERVING from the start.
-pub(super) async fn watch(db: Db, reporter: HealthReporter) -> Readiness {
-    let mut before = answers(&db).await;
-    if !before {
-        tracing::warn!(ready = before, "the database does not answer");
-    }
+/// Asks the database whether it answers and whether its schema is at `version`, and then again and again. The first
+/// answer is there before the first call: a reporter by itself says SERVING from the start. Once the schema was right,
+/// `prepared` is told, and a newer schema is only complained of: replicas are replaced one after the other.
+pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepared: watch::Sender<bool>) -> Readiness {
+    let mut asked = Asked { db, version, prepared, complaint: None, rounds: 0 };
+    let mut before = asked.ready().await;
     tell(&reporter, before).await;
     let watched = reporter.clone();
     let watcher = tokio::spawn(async move {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let now = answers(&db).await;
+            let now = asked.ready().await;
             if now != before {
                 tracing::warn!(ready = now, "readiness changed");
                 tell(&watched, now).await;
@@ -54,9 +57,59 @@ pub(super) async fn watch(db: Db, reporter: HealthReporter) -> Readiness {
     Readiness { reporter, watcher }
 }
 
-async fn answers(db: &Db) -> bool {
-    let answer = tokio::time::timeout(PATIENCE, db.ping()).await;
-    matches!(answer, Ok(Ok(()) | Err(crate::error::Error::Overloaded)))
+/// What is asked of the database, and what was last said of it.
+struct Asked {
+    db: Db,
+    version: u32,
+    prepared: watch::Sender<bool>,
+    complaint: Option<String>,
+    rounds: u32,
+}
+
+impl Asked {
+    async fn ready(&mut self) -> bool {
+        let prepared = *self.prepared.borrow();
+        self.rounds = self.rounds.wrapping_add(1);
+        if prepared && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
+            let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
+            return matches!(answer, Ok(Ok(()) | Err(Error::Overloaded)));
+        }
+        let answer = tokio::time::timeout(PATIENCE, self.db.schema_version()).await;
+        let (ready, complaint) = match answer {
+            Ok(Ok(found)) => {
+                let complaint = mismatch(found, self.version);
+                (prepared || complaint.is_none(), complaint)
+            }
+            Ok(Err(Error::Overloaded)) => (prepared, None),
+            Ok(Err(_)) | Err(_) => (false, Some("the database does not answer".to_owned())),
+        };
+        if complaint != self.complaint {
+            if let Some(complaint) = &complaint {
+                tracing::warn!(ready, "{complaint}");
+            }
+            self.complaint = complaint;
+        }
+        if ready && !prepared {
+            self.prepared.send_replace(true);
+        }
+        ready
+    }
+}
+
+/// What to say of a schema that is not at the version of this program. Which one it is can be read since version 6.
+fn mismatch(found: Option<u32>, known: u32) -> Option<String> {
+    match found {
+        Some(found) if found == known => None,
+        Some(found) if found > known => Some(format!(
+            "the database is at version {found}, and this program knows {known}; run a newer photometa, or go back with the newer one's `photometa migrate down --to {known}`"
+        )),
+        Some(found) => Some(format!(
+            "the database is at version {found}, and this program needs {known}; run `photometa migrate up` with PHOTOMETA_MIGRATION_URL set"
+        )),
+        None => Some(format!(
+            "the database is at a version before 6, and this program needs {known}, or this login may not become photometa_operator; `photometa doctor` tells which"
+        )),
+    }
 }
 
 async fn tell(reporter: &HealthReporter, ready: bool) {

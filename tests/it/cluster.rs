@@ -52,6 +52,12 @@ impl TestDatabase {
         CLUSTER.postgres.config("photometa_app", &self.name)
     }
 
+    /// The same as settings of the program take it.
+    pub fn url(&self, user: &str) -> String {
+        let folder = CLUSTER.postgres.socket_dir().display();
+        format!("host={folder} port={} user={user} dbname={}", CLUSTER.postgres.port(), self.name)
+    }
+
     /// How an administrator connects: past row security, for arranging and asserting only.
     pub fn superuser(&self) -> Config {
         CLUSTER.postgres.config("postgres", &self.name)
@@ -154,8 +160,9 @@ async fn start_free() -> Embedded {
     panic!("no folder under {} is free for the tests' PostgreSQL", root.display());
 }
 
+/// Where programs are looked for.
 #[expect(clippy::disallowed_methods, reason = "the program's config reads it for itself; tests have none")]
-fn path() -> Option<std::ffi::OsString> {
+pub fn path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
 }
 

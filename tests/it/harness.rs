@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::db::Db;
+use photometa::db::migrate::newest;
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client as Postgres;
 use tonic::metadata::MetadataValue;
@@ -175,14 +176,22 @@ impl App {
 
     /// Starts the service on a database.
     pub async fn start_on(database: TestDatabase) -> Self {
+        let connection = database.app();
+        Self::start_through(database, connection).await
+    }
+
+    /// Starts the service on a database that it reaches in another way, such as a pooler.
+    pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
-            db: Db::new(database.app(), 4, Duration::from_secs(10)).unwrap(),
+            db: Db::new(connection, 4, Duration::from_secs(10)).unwrap(),
             pages: Pages::new(SECRET),
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            schema_version: newest(),
+            ready: watch::Sender::new(false),
         };
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(parts, listener, async {

@@ -207,6 +207,8 @@ async fn serve(database: tokio_postgres::Config, request_timeout: Duration) -> C
         verifier: Verifier::hs256(SECRET, &Expectations::default()),
         request_timeout,
         drain_timeout: Duration::from_secs(1),
+        schema_version: photometa::db::migrate::newest(),
+        ready: tokio::sync::watch::Sender::new(false),
     };
     tokio::spawn(photometa::server::serve(parts, listener, std::future::pending()));
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()

@@ -19,10 +19,11 @@ const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
 const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
 
 /// A folder of this test's own; gone afterwards.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    /// Makes its name free.
+    pub fn new(name: &str) -> Self {
         let folder = scratch().join(format!("photometa-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         Self(folder)
@@ -36,9 +37,11 @@ impl Drop for Folder {
 }
 
 /// A running `photometa serve`; killed when dropped.
-struct Program {
-    child: Child,
-    address: String,
+pub struct Program {
+    /// Its process.
+    pub child: Child,
+    /// Where it serves.
+    pub address: String,
 }
 
 impl Drop for Program {
@@ -48,16 +51,24 @@ impl Drop for Program {
     }
 }
 
-fn photometa(data: &Path) -> Command {
+/// The program, with nothing of the environment's.
+pub fn photometa(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_photometa"));
-    for variable in ["PHOTOMETA_DATABASE_URL", "PHOTOMETA_JWT_SECRET", "PHOTOMETA_TOKEN", "PHOTOMETA_ADDRESS"] {
+    for variable in [
+        "PHOTOMETA_DATABASE_URL",
+        "PHOTOMETA_MIGRATION_URL",
+        "PHOTOMETA_JWT_SECRET",
+        "PHOTOMETA_TOKEN",
+        "PHOTOMETA_ADDRESS",
+    ] {
         command.env_remove(variable);
     }
     command.env("PHOTOMETA_DATA_DIR", data).stdin(Stdio::null());
     command
 }
 
-fn serve(data: &Path) -> Program {
+/// The program, serving its private PostgreSQL.
+pub fn serve(data: &Path) -> Program {
     let file = data.with_extension("address");
     let _ = fs::remove_file(&file);
     let mut child = photometa(data)
@@ -83,7 +94,8 @@ fn run(data: &Path, arguments: &[&str]) -> Output {
     photometa(data).args(arguments).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+/// What a command said on standard error.
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

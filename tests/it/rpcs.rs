@@ -11,6 +11,7 @@ use prost_types::FileDescriptorSet;
 use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -169,11 +170,6 @@ impl Rpc {
         methods().into_iter().find(|method| name(method) == self.name).unwrap_or_else(|| panic!("no RPC {}", self.name))
     }
 
-    /// The placeholders in its request.
-    pub fn placeholders(&self) -> impl Iterator<Item = &'static str> {
-        PLACEHOLDERS.into_iter().filter(|name| self.request.contains(&format!("\"{name}\"")))
-    }
-
     /// Calls it for somebody, and answers what came as JSON: one message, or all of a stream.
     pub async fn call(&self, app: &App, who: Who, request: Value) -> Result<Value, Status> {
         self.call_with(app, Some(&format!("Bearer {}", token(who))), request).await
@@ -181,12 +177,24 @@ impl Rpc {
 
     /// Calls it with this authorization entry.
     pub async fn call_with(&self, app: &App, authorization: Option<&str>, request: Value) -> Result<Value, Status> {
+        self.exchange(app, authorization, request).await.map(|(_, answer)| answer)
+    }
+
+    /// Calls it, and answers the metadata of the answer too, from before and after it.
+    pub async fn exchange(
+        &self,
+        app: &App,
+        authorization: Option<&str>,
+        request: Value,
+    ) -> Result<(MetadataMap, Value), Status> {
         let method = self.method();
         let message = DynamicMessage::deserialize(method.input(), request)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        let answers = raw(app, &format!("photometa.v1.{}", self.name), authorization, message.encode_to_vec()).await?;
+        let path = format!("photometa.v1.{}", self.name);
+        let (metadata, answers) = exchange(app, &path, authorization, message.encode_to_vec()).await?;
         let mut answers: Vec<Value> = answers.iter().map(|bytes| json(method.output(), bytes)).collect();
-        Ok(if method.is_server_streaming() { Value::Array(answers) } else { answers.pop().unwrap() })
+        let answer = if method.is_server_streaming() { Value::Array(answers) } else { answers.pop().unwrap() };
+        Ok((metadata, answer))
     }
 }
 
@@ -207,18 +215,31 @@ fn json(message: MessageDescriptor, bytes: &[u8]) -> Value {
 
 /// Calls any path with bytes, and answers all bytes that came.
 pub async fn raw(app: &App, path: &str, authorization: Option<&str>, message: Vec<u8>) -> Result<Vec<Vec<u8>>, Status> {
+    exchange(app, path, authorization, message).await.map(|(_, answers)| answers)
+}
+
+async fn exchange(
+    app: &App,
+    path: &str,
+    authorization: Option<&str>,
+    message: Vec<u8>,
+) -> Result<(MetadataMap, Vec<Vec<u8>>), Status> {
     let mut client = tonic::client::Grpc::new(app.channel.clone()).max_decoding_message_size(64 << 20);
     client.ready().await.unwrap();
     let mut request = Request::new(tokio_stream::once(message));
     if let Some(authorization) = authorization {
         request.metadata_mut().insert("authorization", authorization.parse().unwrap());
     }
-    let mut answers = client.streaming(request, format!("/{path}").parse().unwrap(), Bytes).await?.into_inner();
+    let response = client.streaming(request, format!("/{path}").parse().unwrap(), Bytes).await?;
+    let (mut metadata, mut answers, _) = response.into_parts();
     let mut found = Vec::new();
     while let Some(answer) = answers.next().await {
         found.push(answer?);
     }
-    Ok(found)
+    if let Some(trailers) = answers.trailers().await? {
+        metadata.as_mut().extend(trailers.into_headers());
+    }
+    Ok((metadata, found))
 }
 
 /// Messages as they are.

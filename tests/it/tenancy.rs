@@ -274,7 +274,7 @@ async fn connection_carries_nothing_over_to_its_next_transaction() {
 
     let row = login
         .query_one(
-            "select current_user::text, current_setting('app.org_id', true), current_setting('app.user_id', true), companycam_photos.current_org()",
+            "select current_user::text, current_setting('app.org_id', true), current_setting('app.user_id', true)",
             &[],
         )
         .await
@@ -282,7 +282,6 @@ async fn connection_carries_nothing_over_to_its_next_transaction() {
     assert_eq!(row.try_get::<_, &str>(0).unwrap(), "photometa_app");
     assert!(row.try_get::<_, Option<&str>>(1).unwrap().unwrap_or_default().is_empty());
     assert!(row.try_get::<_, Option<&str>>(2).unwrap().unwrap_or_default().is_empty());
-    assert_eq!(row.try_get::<_, Option<Uuid>>(3).unwrap(), None);
     assert!(login.batch_execute("select from companycam_photos.photos").await.is_err());
 }
 

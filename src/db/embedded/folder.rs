@@ -61,12 +61,7 @@ impl Folder {
 
     /// The process in `postmaster.pid` and whether it takes connections.
     pub(super) fn postmaster(&self) -> Option<(u32, bool)> {
-        let file = fs::read_to_string(self.cluster().join("postmaster.pid")).ok()?;
-        let mut lines = file.lines();
-        let pid = lines.next()?.trim().parse().ok()?;
-        // The eighth line, padded with spaces.
-        let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
-        Some((pid, ready))
+        postmaster(&self.cluster())
     }
 
     fn wait_for_orphan(&self) -> Result<(), EmbeddedError> {
@@ -161,17 +156,39 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
     Ok(file)
 }
 
-/// `run/`, or a folder in `/tmp` when a socket in `run/` would have too long a path for a socket address.
+/// Makes the folder of the socket.
 fn socket_folder(root: &Path, account: &Account) -> Result<PathBuf, EmbeddedError> {
-    let mut folder = root.join("run");
-    let socket = folder.join(format!(".s.PGSQL.{PORT}"));
-    if socket.as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
-        let mut hasher = DefaultHasher::new();
-        root.hash(&mut hasher);
-        folder = PathBuf::from(format!("/tmp/photometa-{}-{:016x}", account.uid(), hasher.finish()));
-    }
+    let folder = socket_path(root, account);
     account.own(&folder)?;
     Ok(folder)
+}
+
+/// `run/`, or a folder in `/tmp` when a socket in `run/` would have too long a path for a socket address.
+fn socket_path(root: &Path, account: &Account) -> PathBuf {
+    let folder = root.join("run");
+    let socket = folder.join(format!(".s.PGSQL.{PORT}"));
+    if socket.as_os_str().as_bytes().len() <= SOCKET_PATH_MAX {
+        return folder;
+    }
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    PathBuf::from(format!("/tmp/photometa-{}-{:016x}", account.uid(), hasher.finish()))
+}
+
+/// The folder of the socket of a server that takes connections over `data_dir`.
+pub(super) fn running_socket(data_dir: &Path, account: &Account) -> Option<PathBuf> {
+    let root = data_dir.canonicalize().ok()?;
+    let (pid, ready) = postmaster(&cluster(&root))?;
+    (ready && serves(pid, &cluster(&root))).then(|| socket_path(&root, account))
+}
+
+fn postmaster(cluster: &Path) -> Option<(u32, bool)> {
+    let file = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
+    let mut lines = file.lines();
+    let pid = lines.next()?.trim().parse().ok()?;
+    // The eighth line, padded with spaces.
+    let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
+    Some((pid, ready))
 }
 
 /// Whether `pid` is a server over `cluster`: its number may long belong to another process.

@@ -2,7 +2,7 @@
 -- checks hold the main rules of migrations/json/; migrations/README.md says what they leave out, and why.
 -- Reads every detection and feedback once, while both tables are locked: some 5 µs for each. A row that breaks a rule
 -- makes the version fail; it names the constraint, and nothing has changed then.
--- Old code meanwhile: sees no difference. Undo: undo/U0007__json_checks.sql.
+-- Old code meanwhile: sees no difference. Undo: undo/U0008__json_checks.sql.
 
 set local citus.multi_shard_modify_mode = 'sequential';
 

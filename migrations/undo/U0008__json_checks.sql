@@ -1,4 +1,4 @@
--- Undoes V0007__json_checks.sql.
+-- Undoes V0008__json_checks.sql.
 
 do $$ begin
     alter table companycam_photos.detections drop constraint detections_results_check;

@@ -1,0 +1,83 @@
+//! Which database does a command work on? The configured one, or the private PostgreSQL: started for the command, or,
+//! when a server runs over it already, the running one.
+
+use tokio_postgres::Config;
+
+use super::Failure;
+use crate::config::{Database, Secret};
+use crate::db::embedded::{Embedded, EmbeddedError, Options, attach};
+
+/// The private PostgreSQL's database.
+pub(super) const DATABASE: &str = "photometa";
+/// The login role.
+const LOGIN: &str = "photometa_app";
+/// Who migrates the private PostgreSQL.
+const OWNER: &str = "postgres";
+
+/// A database that a command may use until it calls [`Reached::leave`].
+pub(super) struct Reached {
+    /// How the service logs in.
+    pub(super) app: Config,
+    /// How migrations log in.
+    pub(super) owner: Config,
+    /// The private PostgreSQL, if it was started for this.
+    pub(super) running: Option<Embedded>,
+}
+
+impl Reached {
+    /// Finds the database, and starts the private one where none is configured and none runs.
+    pub(super) async fn find(database: &Database) -> Result<Self, Failure> {
+        if let Some(reached) = Self::configured(database)? {
+            return Ok(reached);
+        }
+        match embedded(database).await {
+            Ok(running) => Ok(Self::private(running)),
+            Err(EmbeddedError::AlreadyRunning { data_dir, pid }) => match attach(&database.data_dir()) {
+                Some(config) => {
+                    Ok(Self { app: config(LOGIN, DATABASE), owner: config(OWNER, DATABASE), running: None })
+                }
+                None => Err(EmbeddedError::AlreadyRunning { data_dir, pid }.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The database that URLs name, if any does.
+    pub(super) fn configured(database: &Database) -> Result<Option<Self>, Failure> {
+        let parse = |name: &str, url: &Secret| -> Result<Config, Failure> {
+            url.reveal().parse().map_err(|error| format!("{name} cannot be read: {error}").into())
+        };
+        let app = database.database_url.as_ref().map(|url| parse("PHOTOMETA_DATABASE_URL", url)).transpose()?;
+        let owner = database.migration_url.as_ref().map(|url| parse("PHOTOMETA_MIGRATION_URL", url)).transpose()?;
+        let Some(first) = app.clone().or_else(|| owner.clone()) else { return Ok(None) };
+        Ok(Some(Self { app: app.unwrap_or_else(|| first.clone()), owner: owner.unwrap_or(first), running: None }))
+    }
+
+    /// The private PostgreSQL.
+    pub(super) fn private(running: Embedded) -> Self {
+        Self { app: running.config(LOGIN, DATABASE), owner: running.config(OWNER, DATABASE), running: Some(running) }
+    }
+
+    /// Stops what was started.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        if let Some(running) = self.running {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts the private PostgreSQL with its database.
+pub(super) async fn embedded(database: &Database) -> Result<Embedded, EmbeddedError> {
+    let options = Options {
+        data_dir: database.data_dir(),
+        durable: true,
+        // The pool, the migrating session, and room for people.
+        max_connections: u32::from(database.pool_size) + 20,
+        pg_bin: database.pg_bin.clone(),
+        path: database.path(),
+    };
+    let running = Embedded::start(options).await?;
+    running.ensure_database(DATABASE).await?;
+    Ok(running)
+}

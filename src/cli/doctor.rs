@@ -1,0 +1,77 @@
+//! `photometa doctor`: is the database fit to keep tenants apart and to serve? Exit status 0 when nothing failed.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Failure;
+use super::database::Reached;
+use crate::config::Database;
+use crate::db::doctor::{Deployment, Finding, State, examine};
+
+/// Examines the database with the rights of the service's own login. Changes nothing.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Print one JSON document instead of lines for people.
+    #[arg(long)]
+    json: bool,
+    /// Replicas that run at once, each with a pool of its own.
+    #[arg(long, env = "PHOTOMETA_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    replicas: u16,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Whether nothing failed.
+    ok: bool,
+    failed: usize,
+    warnings: usize,
+    findings: &'a [Finding],
+}
+
+impl Doctor {
+    pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
+        let reached = Reached::find(database).await?;
+        let deployment = Deployment { pool_size: database.pool_size, replicas: self.replicas };
+        let findings = examine(&reached.app, deployment).await;
+        reached.leave().await?;
+        let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+        let (failed, warnings) = (count(State::Failed), count(State::Warning));
+        if self.json {
+            let report = Report { ok: failed == 0, failed, warnings, findings: &findings };
+            print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+        } else {
+            print(&lines(&findings, std::io::stdout().is_terminal()));
+        }
+        if failed > 0 {
+            return Err(format!("{failed} of {} checks failed", findings.len()).into());
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what this command is for")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+fn lines(findings: &[Finding], colours: bool) -> String {
+    let mut text = String::new();
+    for Finding { check, state, message, fix } in findings {
+        let (word, colour) = match state {
+            State::Ok => ("ok", 32),
+            State::Skipped => ("skipped", 36),
+            State::Warning => ("warning", 33),
+            State::Failed => ("failed", 31),
+        };
+        let word = if colours { format!("\x1b[{colour}m{word:8}\x1b[0m") } else { format!("{word:8}") };
+        let _ = writeln!(text, "{word} {check:16} {message}");
+        if let Some(fix) = fix {
+            let _ = writeln!(text, "{:25} → {fix}", "");
+        }
+    }
+    text
+}

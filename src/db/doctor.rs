@@ -1,0 +1,124 @@
+//! Is this database fit to keep tenants apart and to serve? Every check answers findings, and each finding that is
+//! not fine says what to do. Nothing is changed: what the canaries write is rolled back.
+
+mod canary;
+mod roles;
+mod schema;
+mod server;
+
+use serde::Serialize;
+use tokio_postgres::{Client, Config};
+
+use super::migrate::MigrateError;
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// Not checked, and why.
+    Skipped,
+    /// Works, but somebody should know.
+    Warning,
+    /// Must be mended.
+    Failed,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The check, such as `row security`.
+    pub check: &'static str,
+    /// How serious it is.
+    pub state: State,
+    /// What was found; names the object.
+    pub message: String,
+    /// What to do; absent where nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, state: State::Ok, message: message.into(), fix: None }
+    }
+
+    fn skipped(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, state: State::Skipped, message: message.into(), fix: None }
+    }
+
+    fn warning(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, state: State::Warning, message: message.into(), fix: Some(fix.into()) }
+    }
+
+    fn failed(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, state: State::Failed, message: message.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// How the service is going to use the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment {
+    /// Connections of one replica.
+    pub pool_size: u16,
+    /// Replicas that run at once.
+    pub replicas: u16,
+}
+
+/// Examines the database as the service's login role sees it.
+pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
+    let mut client = match super::session(login, "photometa doctor").await {
+        Ok(client) => client,
+        Err(error) => {
+            let message = format!("the database cannot be reached: {}", super::causes(&error));
+            let fix = "see that PostgreSQL runs, that PHOTOMETA_DATABASE_URL names its host, database, login and password, and that \
+                       `photometa migrate up` has been run once: it makes the login role";
+            return vec![Finding::failed("connection", message, fix)];
+        }
+    };
+    let mut findings = Vec::new();
+    findings.extend(caught("connection", server::connection(&client).await));
+    findings.extend(caught("durability", server::durability(&client).await));
+    findings.extend(caught("connections", server::connections(&client, deployment).await));
+    findings.extend(caught("clock", server::clock(&client).await));
+    findings.extend(caught("login role", roles::login(&client).await));
+    findings.extend(caught("roles", roles::attributes(&client).await));
+    let standing = schema::version(&mut client).await;
+    let current = matches!(standing, Ok((true, _)));
+    findings.extend(caught("version", standing.map(|(_, findings)| findings)));
+    findings.extend(caught("declared schema", schema::declared(&mut client, current).await));
+    findings.extend(caught("tenancy", schema::rules(&client).await));
+    findings.extend(caught("indexes", schema::indexes(&client).await));
+    findings.extend(caught("extensions", server::extensions(&client).await));
+    findings.extend(caught("isolation", canary::attack(&mut client, current).await));
+    findings
+}
+
+/// A check that could not be made has failed.
+fn caught(check: &'static str, outcome: Result<Vec<Finding>, tokio_postgres::Error>) -> Vec<Finding> {
+    outcome.unwrap_or_else(|error| {
+        let message = format!("the check could not be made: {}", super::causes(&error));
+        vec![Finding::failed(
+            check,
+            message,
+            "grant the login role what deploy/postgres/roles.sql grants, and run it again",
+        )]
+    })
+}
+
+/// One column of names, from a query without parameters.
+async fn names(client: &Client, query: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    client.query(query, &[]).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+impl From<&MigrateError> for Finding {
+    fn from(error: &MigrateError) -> Self {
+        let fix = match error {
+            MigrateError::Ahead { .. } => "run the photometa that knows this version",
+            MigrateError::Edited { .. } => "restore the file in migrations/, and put the change into a new version",
+            _ => "run `photometa migrate status`",
+        };
+        Self::failed("version", error.to_string(), fix)
+    }
+}

@@ -1,0 +1,194 @@
+//! Constraints that more than one request meets, above all the foreign keys in both directions, and those that no
+//! request reaches.
+
+use super::entry::By::{Admin, Nobody, Operator};
+use super::entry::{Entry, beyond, call, wire};
+
+/// A second request changes what the first one does, or what it refers to goes.
+pub const REFERENCES: &[Entry] = &[
+    wire(
+        "users_email_key",
+        "update users set email = 'x@example.com'",
+        &[
+            call(
+                Admin,
+                "UserService/CreateUser",
+                r#"{"user": {"email": "ADMIN@a.example"}}"#,
+                "AlreadyExists USER_ALREADY_EXISTS",
+            ),
+            call(
+                Admin,
+                "UserService/CreateUser",
+                r#"{"user": {"email": "admin@b.example"}}"#,
+                "AlreadyExists USER_ALREADY_EXISTS",
+            ),
+        ],
+    ),
+    wire(
+        "users_organization_id_fkey",
+        "update users set organization_id = '$nobody' where email = 'admin@b.example'",
+        &[
+            call(Nobody, "UserService/CreateUser", "{}", "NotFound ORGANIZATION_NOT_FOUND"),
+            call(
+                Operator,
+                "OrganizationService/DeleteOrganization",
+                r#"{"id": "$only_users"}"#,
+                "FailedPrecondition ORGANIZATION_NOT_EMPTY",
+            ),
+        ],
+    ),
+    wire(
+        "projects_organization_id_name_key",
+        "update projects set name = 'x'",
+        &[
+            call(
+                Admin,
+                "ProjectService/CreateProject",
+                r#"{"project": {"name": "House", "description": "other"}}"#,
+                "AlreadyExists PROJECT_ALREADY_EXISTS",
+            ),
+            call(
+                Admin,
+                "ProjectService/UpdateProject",
+                r#"{"project": {"name": "Bridge"}}"#,
+                "AlreadyExists PROJECT_ALREADY_EXISTS",
+            ),
+        ],
+    ),
+    wire(
+        "projects_organization_id_fkey",
+        "update projects set organization_id = '$nobody' where name = 'Only'",
+        &[
+            call(Nobody, "ProjectService/CreateProject", "{}", "NotFound ORGANIZATION_NOT_FOUND"),
+            call(
+                Operator,
+                "OrganizationService/DeleteOrganization",
+                r#"{"id": "$only_projects"}"#,
+                "FailedPrecondition ORGANIZATION_NOT_EMPTY",
+            ),
+        ],
+    ),
+    wire(
+        "project_members_pkey",
+        "update project_members set user_id = '$member', project_id = '$house'",
+        &[call(Admin, "ProjectService/AddProjectMembers", "{}", "OK {}")],
+    ),
+    wire(
+        "project_members_user_id_fkey",
+        "update project_members set user_id = '$nobody' where user_id = '$extra'",
+        &[
+            call(Admin, "ProjectService/AddProjectMembers", r#"{"user_ids": ["$nobody"]}"#, "NotFound USER_NOT_FOUND"),
+            call(Admin, "UserService/DeleteUser", r#"{"id": "$extra"}"#, "OK {}"),
+        ],
+    ),
+    wire(
+        "project_members_project_id_fkey",
+        "update project_members set project_id = '$nobody' where user_id = '$extra'",
+        &[
+            call(
+                Admin,
+                "ProjectService/AddProjectMembers",
+                r#"{"project_id": "$nobody"}"#,
+                "NotFound PROJECT_NOT_FOUND",
+            ),
+            call(Admin, "ProjectService/DeleteProject", r#"{"id": "$yard"}"#, "OK {}"),
+        ],
+    ),
+    wire(
+        "photos_project_id_fkey",
+        "update photos set project_id = '$nobody' where s3_key = 'house/3.jpg'",
+        &[
+            call(
+                Admin,
+                "PhotoService/CreatePhoto",
+                r#"{"photo": {"project_id": "$nobody"}}"#,
+                "NotFound PROJECT_NOT_FOUND",
+            ),
+            call(Admin, "ProjectService/DeleteProject", "{}", "FailedPrecondition PROJECT_NOT_EMPTY"),
+        ],
+    ),
+    wire(
+        "photos_user_id_fkey",
+        "update photos set user_id = '$nobody'",
+        &[
+            call(Admin, "PhotoService/CreatePhoto", r#"{"photo": {"user_id": "$nobody"}}"#, "NotFound USER_NOT_FOUND"),
+            call(Admin, "UserService/DeleteUser", "{}", "FailedPrecondition USER_IN_USE"),
+        ],
+    ),
+    wire(
+        "detections_photo_id_fkey",
+        "update detections set photo_id = '$nobody'",
+        &[
+            call(
+                Admin,
+                "DetectionService/CreateDetection",
+                r#"{"detection": {"photo_id": "$nobody"}}"#,
+                "NotFound PHOTO_NOT_FOUND",
+            ),
+            call(
+                Admin,
+                "PhotoService/DeletePhoto",
+                r#"{"id": "$photo"}"#,
+                r#"OK {"detectionsDeleted":"4","feedbackDeleted":"3","s3Key":"house/1.jpg","tagsDeleted":"3"}"#,
+            ),
+        ],
+    ),
+    wire(
+        "tags_photo_id_fkey",
+        "update tags set photo_id = '$nobody' where photo_id = '$tagged'",
+        &[
+            call(Admin, "TagService/AddTags", r#"{"photo_ids": ["$nobody"]}"#, "NotFound PHOTO_NOT_FOUND"),
+            call(
+                Admin,
+                "PhotoService/DeletePhoto",
+                r#"{"id": "$tagged"}"#,
+                r#"OK {"s3Key":"house/2.jpg","tagsDeleted":"1"}"#,
+            ),
+        ],
+    ),
+    wire(
+        "feedback_detection_id_fkey",
+        "update feedback set detection_id = '$nobody'",
+        &[
+            call(
+                Admin,
+                "FeedbackService/CreateFeedback",
+                r#"{"feedback": {"detection_id": "$nobody"}}"#,
+                "NotFound DETECTION_NOT_FOUND",
+            ),
+            call(Admin, "DetectionService/DeleteDetection", r#"{"id": "$reviewed"}"#, "OK {}"),
+        ],
+    ),
+];
+
+/// What validation, or the service itself, keeps from the database.
+pub const BEYOND: &[Entry] = &[
+    beyond("photos_organization_id_project_id_id_key", "", "the primary key is part of it and refuses first"),
+    beyond("photos_exif_data_check", "update photos set exif_data = '[]'", "a Struct is always an object"),
+    beyond("photos_content_digest_check", "update photos set content_digest = ''", "the server makes it"),
+    beyond(
+        "detections_results_check",
+        "update detections set results = '[]'",
+        "the server makes the object around what is given",
+    ),
+    beyond("detections_user_feedback_check", "update detections set user_feedback = '[]'", "the server makes it"),
+    beyond("detections_content_digest_check", "update detections set content_digest = ''", "the server makes it"),
+    beyond(
+        "detection_events_pkey",
+        "update detection_events set id = '$nobody', occurred_at = 'epoch'",
+        "the server makes the ids, or they are those of new detections",
+    ),
+    beyond(
+        "detection_events_event_type_check",
+        "update detection_events set event_type = 'x'",
+        "the server chooses the word",
+    ),
+    beyond("detection_events_payload_check", "update detection_events set payload = '[]'", "the server makes it"),
+    beyond("tags_pkey", "update tags set id = '$nobody'", "the server makes the ids of tags"),
+    beyond(
+        "feedback_edits_check",
+        "update feedback set edits = '{}'",
+        "the server makes the array around what is given",
+    ),
+    beyond("feedback_content_digest_check", "update feedback set content_digest = ''", "the server makes it"),
+];

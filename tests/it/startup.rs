@@ -1,0 +1,259 @@
+//! How `serve` meets a database that somebody else runs: whom it refuses to log in as, what it waits for, and many of
+//! it at once.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use photometa::db::migrate::{Migrator, VERSIONS, newest};
+use tokio_postgres::Client;
+use tonic::transport::Channel;
+
+use crate::cluster::{TestDatabase, connect};
+use crate::harness::SECRET;
+use crate::program::{Folder, photometa, said};
+
+/// `photometa serve` on a port of its own; killed when dropped.
+pub struct Replica {
+    child: Child,
+    /// Where it listens, ready or not.
+    pub address: String,
+    folder: Folder,
+}
+
+impl Replica {
+    /// Starts it; `urls` are its variables.
+    pub fn start(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let folder = Folder::new(name);
+        fs::create_dir_all(&folder.0).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut command = photometa(&folder.0);
+        command.envs(urls.iter().copied()).env("PHOTOMETA_JWT_SECRET", OsStr::from_bytes(SECRET));
+        command.args(["serve", "--listen", &free, "--address-file"]).arg(folder.0.join("address")).args(arguments);
+        let log = fs::File::create(folder.0.join("log")).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Self { child, address: free, folder }
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        fs::File::open(self.folder.0.join("log")).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Whether it says that it serves.
+    pub fn is_ready(&self) -> bool {
+        let mut command: Command = photometa(&self.folder.0);
+        let output = command.args(["healthcheck", "--address", &self.address]).output().unwrap();
+        output.status.success()
+    }
+
+    /// Waits for it.
+    pub fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let started = Instant::now();
+        while !done(self) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended with {ended:?} before {what}: {}", self.log());
+            assert!(started.elapsed() < Duration::from_secs(60), "not {what} after a minute: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A connection to it.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        for _ in 0..500 {
+            if let Ok(channel) = endpoint.connect().await {
+                return channel;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody listens: {}", self.log())
+    }
+
+    /// Waits until it has ended by itself, and answers what it said.
+    pub fn ended(&mut self) -> String {
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(1), "{}", self.log());
+        self.log()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A login of the test's own; gone afterwards, with what it was granted.
+async fn login(admin: &Client, name: &str, attributes: &str, groups: &str) -> String {
+    let name = format!("{name}_{}", std::process::id());
+    admin.batch_execute(&format!("drop role if exists {name}; create role {name} login {attributes}")).await.unwrap();
+    if !groups.is_empty() {
+        admin.batch_execute(&format!("grant {groups} to {name}")).await.unwrap();
+    }
+    name
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_refuses_a_role_that_row_security_does_not_bind() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    let bypassing =
+        login(&admin, "bypassing", "bypassrls noinherit", "org_admin, org_user, org_service, photometa_operator").await;
+    let owning =
+        login(&admin, "owning", "noinherit", "photometa_owner, org_admin, org_user, org_service, photometa_operator")
+            .await;
+    let backing =
+        login(&admin, "backing", "inherit", "photometa_backup, org_admin, org_user, org_service, photometa_operator")
+            .await;
+    let owner = ("PHOTOMETA_MIGRATION_URL", database.url("postgres"));
+
+    for (user, danger) in [
+        ("postgres", "it is a superuser"),
+        (bypassing.as_str(), "it has BYPASSRLS"),
+        (owning.as_str(), "it may become photometa_owner"),
+        (backing.as_str(), "it may become photometa_backup"),
+    ] {
+        let url = database.url(user);
+        let urls = [("PHOTOMETA_DATABASE_URL", url.as_str()), (owner.0, owner.1.as_str())];
+
+        let refused = Replica::start("refused", &urls, &[]).ended();
+        let mut permitted = Replica::start("permitted", &urls, &["--allow-unsafe-role"]);
+        permitted.wait("ready", Replica::is_ready);
+
+        for word in [user, danger, "photometa_app", "roles.sql", "--allow-unsafe-role"] {
+            assert!(refused.contains(word), "{word} in {refused}");
+        }
+        let warning = permitted.log();
+        assert!(warning.contains("never in production") && warning.contains(danger), "{warning}");
+    }
+    for role in [bypassing, owning, backing] {
+        admin.batch_execute(&format!("drop role {role}")).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_refuses_a_role_that_owns_a_table() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    let role = login(&admin, "tabled", "noinherit", "org_admin").await;
+    admin.batch_execute(&format!("grant usage, create on schema companycam_photos to {role}; alter table companycam_photos.tags owner to {role}")).await.unwrap();
+    let (url, owner) = (database.url(&role), database.url("postgres"));
+
+    let refused =
+        Replica::start("tabled", &[("PHOTOMETA_DATABASE_URL", &url), ("PHOTOMETA_MIGRATION_URL", &owner)], &[]).ended();
+
+    assert!(refused.contains("it owns tags"), "{refused}");
+    admin.batch_execute(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_without_the_right_to_migrate_waits_until_somebody_has() {
+    let database = TestDatabase::clone_template().await;
+    Migrator::connect(&database.superuser()).await.unwrap().down(6).await.unwrap();
+    let app = database.url("photometa_app");
+
+    let mut replica = Replica::start("waiting", &[("PHOTOMETA_DATABASE_URL", &app)], &[]);
+    replica.wait("waiting", |replica| replica.log().contains("is at version 6, and this program needs"));
+    let before = (replica.is_ready(), replica.folder.0.join("address").exists());
+    Migrator::connect(&database.superuser()).await.unwrap().up().await.unwrap();
+    replica.wait("ready", Replica::is_ready);
+
+    assert_eq!(before, (false, false));
+    replica.wait("known", |replica| replica.folder.0.join("address").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_says_that_the_schema_is_newer_and_is_not_ready() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    let future = "insert into companycam_photos.refinery_schema_history values (999, 'future', now()::text, '0')";
+    admin.batch_execute(future).await.unwrap();
+    let (app, owner) = (database.url("photometa_app"), database.url("postgres"));
+    let urls = [("PHOTOMETA_DATABASE_URL", app.as_str()), ("PHOTOMETA_MIGRATION_URL", owner.as_str())];
+
+    let mut replica = Replica::start("old", &urls, &[]);
+    replica.wait("explaining", |replica| replica.log().contains("the database is at version 999"));
+    let mut sessions = photometa::pb::session_service_client::SessionServiceClient::new(replica.channel().await);
+    let refused = sessions.who_am_i(photometa::pb::WhoAmIRequest {}).await.unwrap_err();
+
+    assert!(!replica.is_ready());
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    assert_eq!(crate::harness::reason(&refused), "DATABASE_UNAVAILABLE");
+    admin.batch_execute("delete from companycam_photos.refinery_schema_history where version = 999").await.unwrap();
+    replica.wait("ready", Replica::is_ready);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_stays_ready_when_a_newer_replica_migrates() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    let app = database.url("photometa_app");
+    let mut replica = Replica::start("rolled", &[("PHOTOMETA_DATABASE_URL", &app)], &[]);
+    replica.wait("ready", Replica::is_ready);
+
+    let future = "insert into companycam_photos.refinery_schema_history values (999, 'future', now()::text, '0')";
+    admin.batch_execute(future).await.unwrap();
+    replica.wait("complaining", |replica| replica.log().contains("the database is at version 999"));
+
+    assert!(replica.is_ready());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_replicas_that_start_at_once_on_an_empty_database_all_become_ready() {
+    let database = TestDatabase::empty().await;
+    let (app, owner) = (database.url("photometa_app"), database.url("postgres"));
+    let urls = [("PHOTOMETA_DATABASE_URL", app.as_str()), ("PHOTOMETA_MIGRATION_URL", owner.as_str())];
+
+    let names = ["five-1", "five-2", "five-3", "five-4", "five-5"];
+    let mut replicas = names.map(|name| Replica::start(name, &urls, &[]));
+    for replica in &mut replicas {
+        replica.wait("ready", Replica::is_ready);
+    }
+
+    let applied: usize = replicas.iter().map(|replica| replica.log().matches("applied migration").count()).sum();
+    assert_eq!(applied, VERSIONS.len(), "each version once, by whichever came first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrate_killed_in_the_middle_leaves_whole_versions_and_goes_on() {
+    let database = TestDatabase::empty().await;
+    Migrator::connect(&database.superuser()).await.unwrap().up_to(1).await.unwrap();
+    let holder = connect(&database.superuser()).await;
+    let owner = database.url("postgres");
+    let folder = Folder::new("middle");
+    let migrate = || {
+        let mut command = photometa(&folder.0);
+        command.env("PHOTOMETA_MIGRATION_URL", &owner).args(["migrate", "up"]);
+        command
+    };
+
+    // Version 2 stops in its middle: it has made photos, and waits for projects to add a foreign key.
+    holder.batch_execute("begin; lock table companycam_photos.projects in access share mode").await.unwrap();
+    let mut killed = migrate().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let watcher = connect(&database.superuser()).await;
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'photometa migrate' and wait_event_type = 'Lock'";
+    while watcher.query_one(waiting, &[]).await.unwrap().try_get::<_, i64>(0).unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    holder.batch_execute("rollback").await.unwrap();
+    let again = migrate().output().unwrap();
+
+    assert!(again.status.success(), "{}", said(&again));
+    let printed = String::from_utf8(again.stdout).unwrap();
+    assert_eq!(printed.lines().count(), VERSIONS.len() - 1, "{printed}");
+    assert!(printed.starts_with("applied V0002__photos\n"), "{printed}");
+    let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
+    assert_eq!(migrator.current().await.unwrap(), Some(newest()));
+    let facts = migrator.facts().await.unwrap();
+    assert!(photometa::db::catalog::differences(&photometa::db::catalog::declared(), &facts).is_empty());
+}
