@@ -33,7 +33,7 @@ const COLUMNS: &str = "
 const REFERENCES: &str = "
     select f.relname::text as parent, c.relname::text as child,
            exists (select from pg_attribute where attrelid = c.oid and attnum = any (conkey) and not attnotnull) as optional,
-           case confdeltype when 'c' then 'goes with it' else 'keeps it' end as meaning
+           case confdeltype when 'c' then 'cascade' else 'restrict' end as meaning
     from pg_constraint k join pg_class c on c.oid = conrelid join pg_class f on f.oid = confrelid
     where k.connamespace = 'companycam_photos'::regnamespace and contype = 'f'
     order by c.oid, conname";

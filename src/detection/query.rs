@@ -10,7 +10,7 @@ use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Rollback, S
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::{DetectionId, PhotoId};
-use crate::sql;
+use crate::{one_of, sql};
 
 impl TryFrom<Row> for Detection {
     type Error = Error;
@@ -35,7 +35,9 @@ impl TryFrom<Row> for Detection {
     }
 }
 
+/// Index: photos_pkey.
 const FRAMES: Sql = sql!(
+    FRAMES,
     "select p.id, p.width, p.height, p.orientation from companycam_photos.photos p
      where p.organization_id = $1 and p.id = any($2)"
 );
@@ -52,7 +54,9 @@ pub(super) async fn frames(tx: &Tx, ids: &[PhotoId]) -> Result<HashMap<PhotoId, 
     Ok(frames)
 }
 
+/// Index: detections_pkey.
 const GET: Sql = sql!(
+    GET,
     "select ",
     columns!(),
     ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2"
@@ -63,7 +67,9 @@ pub(super) async fn get(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> {
     tx.query_opt(&GET, &[tx.organization(), &id]).await?.map(Detection::try_from).transpose()
 }
 
+/// Index: detections_pkey.
 const LOCK: Sql = sql!(
+    LOCK,
     "select ",
     columns!(),
     ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2 for no key update"
@@ -74,7 +80,9 @@ pub(crate) async fn lock(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> 
     tx.query_opt(&LOCK, &[tx.organization(), &id]).await?.map(Detection::try_from).transpose()
 }
 
+/// Index: detections_photo_id_created_at_idx.
 const OF_PHOTOS: Sql = sql!(
+    OF_PHOTOS,
     "select ",
     columns!(),
     ", d.results from unnest($2::uuid[]) as u (photo_id)
@@ -94,15 +102,20 @@ pub(super) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<V
 
 /// One list statement: comparison and direction differ, the rest is the same.
 macro_rules! list {
-    ($after:literal, $direction:literal) => {
+    ($name:ident, $after:literal, $direction:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             ", case when $11 then d.results end as results from companycam_photos.detections d
              where d.organization_id = $1
-               and ($2::uuid[] is null or d.photo_id = any($2))
-               and ($3::uuid[] is null or d.project_id = any($3))
-               and ($4::text[] is null or d.detection_type = any($4))
+               and ",
+            one_of!("d.photo_id", "$2::uuid[]"),
+            " and ",
+            one_of!("d.project_id", "$3::uuid[]"),
+            " and ",
+            one_of!("d.detection_type", "$4::text[]"),
+            "
                and ($5::text[] is null or d.model_version = any($5))
                and ($6::float8 is null or d.confidence >= $6) and ($7::float8 is null or d.confidence <= $7)
                and ($8::bool is null or d.user_confirmed = $8)
@@ -118,8 +131,12 @@ macro_rules! list {
         )
     };
 }
-const LIST_NEWEST_FIRST: Sql = list!("<", "desc");
-const LIST_OLDEST_FIRST: Sql = list!(">", "asc");
+/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
+/// detections_pkey*.
+const LIST_NEWEST_FIRST: Sql = list!(LIST_NEWEST_FIRST, "<", "desc");
+/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
+/// detections_pkey*.
+const LIST_OLDEST_FIRST: Sql = list!(LIST_OLDEST_FIRST, ">", "asc");
 
 fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
     (!list.is_empty()).then_some(list)
@@ -164,14 +181,18 @@ pub(super) async fn list(
 
 /// The review queue; `not d.user_confirmed` stands literally, for the partial index.
 macro_rules! queue {
-    ($key:literal) => {
+    ($name:ident, $key:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             ", d.results from companycam_photos.detections d
              where d.organization_id = $1 and not d.user_confirmed and d.user_feedback is null
-               and ($2::uuid[] is null or d.project_id = any($2))
-               and ($3::text[] is null or d.detection_type = any($3))
+               and ",
+            one_of!("d.project_id", "$2::uuid[]"),
+            " and ",
+            one_of!("d.detection_type", "$3::text[]"),
+            "
                and ($5::uuid is null or (",
             $key,
             ", d.id) > ($4, $5))
@@ -181,8 +202,10 @@ macro_rules! queue {
         )
     };
 }
-const QUEUE_OLDEST: Sql = queue!("(extract(epoch from d.created_at) * 1000000)::float8");
-const QUEUE_LEAST_CONFIDENT: Sql = queue!("coalesce(d.confidence, -1)");
+/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
+const QUEUE_OLDEST: Sql = queue!(QUEUE_OLDEST, "(extract(epoch from d.created_at) * 1000000)::float8");
+/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
+const QUEUE_LEAST_CONFIDENT: Sql = queue!(QUEUE_LEAST_CONFIDENT, "coalesce(d.confidence, -1)");
 
 /// Lists at most `limit` detections that wait for review, after `after`.
 pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit: i64) -> Result<Vec<Detection>> {
@@ -203,12 +226,16 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
     rows.into_iter().map(Detection::try_from).collect()
 }
 
+/// Index: detections_pkey*, detections_detection_type_created_at_idx.
 const OF_MODEL: Sql = sql!(
+    OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
      order by d.id for update"
 );
+/// Index: detections_pkey*, detections_detection_type_created_at_idx.
 const COUNT_OF_MODEL: Sql = sql!(
+    COUNT_OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))"
 );

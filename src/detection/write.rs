@@ -13,7 +13,10 @@ use crate::sql;
 
 /// Photos are joined, so that a missing or invisible one costs only its own row. The event of a creation has
 /// the detection's id.
+///
+/// Index: photos_pkey.
 const INSERT: Sql = sql!(
+    INSERT,
     "with d as (
          insert into companycam_photos.detections as d
            (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence,
@@ -39,7 +42,10 @@ const INSERT: Sql = sql!(
 );
 
 /// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
+///
+/// Index: photos_pkey, detections_pkey, detections_run_key.
 const EXPLAIN: Sql = sql!(
+    EXPLAIN,
     "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id, d.results, ",
     columns!(),
     " from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
@@ -142,7 +148,9 @@ pub(super) async fn explain(
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
 }
 
+/// Index: detections_pkey.
 const REVIEW: Sql = sql!(
+    REVIEW,
     "with d as (
          update companycam_photos.detections as d
          set user_confirmed = $3, user_feedback = $4, updated_at = $5, version = d.version + 1
@@ -174,7 +182,9 @@ pub(crate) async fn review(
     Detection::try_from(tx.query_one(&REVIEW, params).await?)
 }
 
+/// Index: detections_pkey.
 const DELETE: Sql = sql!(
+    DELETE,
     "with d as (
          delete from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2) returning d.*
      ), event as (

@@ -34,7 +34,9 @@ impl TryFrom<Row> for Feedback {
     }
 }
 
+/// Index: detections_pkey.
 const LOCK_DETECTIONS: Sql = sql!(
+    LOCK_DETECTIONS,
     "select d.id from companycam_photos.detections d
      where d.organization_id = $1 and d.id = any($2)
      order by d.id
@@ -48,7 +50,9 @@ pub(super) async fn lock_detections(tx: &Tx, ids: &[DetectionId]) -> Result<Vec<
     rows.into_iter().map(|row| Ok(row.try_get("id")?)).collect()
 }
 
+/// Index: feedback_pkey.
 const FIND: Sql = sql!(
+    FIND,
     "select ",
     columns!(),
     ", f.content_digest from companycam_photos.feedback f where f.organization_id = $1 and f.id = $2"
@@ -61,7 +65,9 @@ pub(super) async fn find(tx: &Tx, id: FeedbackId) -> Result<Option<(Feedback, Ve
     Ok(Some((Feedback::try_from(row)?, digest)))
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.feedback as f
        (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, edits, comment, created_at, content_digest)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -96,8 +102,9 @@ pub(super) async fn insert(tx: &Tx, new: &NewFeedback, project_id: ProjectId, fe
 
 /// One list statement: how a photo is found differs, because feedback is indexed by detection.
 macro_rules! list {
-    ($of_photo:literal) => {
+    ($name:ident, $of_photo:literal) => {
         sql!(
+            $name,
             "select ",
             columns!(),
             " from companycam_photos.feedback f
@@ -112,8 +119,11 @@ macro_rules! list {
         )
     };
 }
-const LIST: Sql = list!("$3::uuid is null");
+/// Index: feedback_created_at_idx*, feedback_detection_id_created_at_idx.
+const LIST: Sql = list!(LIST, "$3::uuid is null");
+/// Index: detections_photo_id_created_at_idx, feedback_detection_id_created_at_idx.
 const LIST_OF_PHOTO: Sql = list!(
+    LIST_OF_PHOTO,
     "f.detection_id in (select d.id from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $3::uuid)"
 );
 

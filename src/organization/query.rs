@@ -22,7 +22,9 @@ impl TryFrom<Row> for Organization {
     }
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.organizations as o (id, name, created_at)
      values ($1, $2, $3)
      on conflict do nothing
@@ -31,8 +33,10 @@ const INSERT: Sql = sql!(
 );
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
+///
+/// Index: organizations_pkey, organizations_name_key.
 const TAKEN: Sql =
-    sql!("select ", columns!(), " from companycam_photos.organizations o where o.id = $1 or o.name = $2");
+    sql!(TAKEN, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1 or o.name = $2");
 
 /// Creates an organization, or answers the one that the same call created before: `true` when it is new.
 pub(super) async fn insert(tx: &Tx, new: &NewOrganization) -> Result<(Organization, bool)> {
@@ -50,7 +54,8 @@ pub(super) async fn insert(tx: &Tx, new: &NewOrganization) -> Result<(Organizati
     Err(Error::AlreadyExists(Resource::Organization, name))
 }
 
-const GET: Sql = sql!("select ", columns!(), " from companycam_photos.organizations o where o.id = $1");
+/// Index: organizations_pkey.
+const GET: Sql = sql!(GET, "select ", columns!(), " from companycam_photos.organizations o where o.id = $1");
 
 /// Reads an organization.
 pub(super) async fn get(tx: &Tx, id: OrganizationId) -> Result<Organization> {
@@ -58,7 +63,9 @@ pub(super) async fn get(tx: &Tx, id: OrganizationId) -> Result<Organization> {
     row.ok_or_else(|| Error::NotFound(Resource::Organization, id.to_string()))?.try_into()
 }
 
+/// Index: organizations_name_key.
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.organizations o
@@ -73,7 +80,8 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
     tx.query(&LIST, &[&name, &id, &limit]).await?.into_iter().map(Organization::try_from).collect()
 }
 
-const DELETE: Sql = sql!("delete from companycam_photos.organizations o where o.id = $1 returning o.id");
+/// Index: organizations_pkey.
+const DELETE: Sql = sql!(DELETE, "delete from companycam_photos.organizations o where o.id = $1 returning o.id");
 
 /// Deletes an organization that is empty.
 pub(super) async fn delete(tx: &Tx, id: OrganizationId) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonic::{Request, Response, Status};
 
 use super::model::{Photo, View};
-use super::{convert, query};
+use super::{convert, query, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -35,10 +35,10 @@ impl PhotoService for Service {
     ) -> Result<Response<pb::CreatePhotoResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let new = [convert::create(&caller, request.into_inner())?];
-        let inserted = self.db.once(&caller, Access::Write, async |tx| query::insert(&tx, &new).await).await?;
+        let inserted = self.db.once(&caller, Access::Write, async |tx| write::insert(&tx, &new).await).await?;
         let mut outcomes = match inserted.as_slice() {
             [Some(_)] => inserted.into_iter().flatten().collect(),
-            _ => self.db.once(&caller, Access::Read, async |tx| query::explain(&tx, &new, vec![None]).await).await?,
+            _ => self.db.once(&caller, Access::Read, async |tx| write::explain(&tx, &new, vec![None]).await).await?,
         };
         let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
         Ok(Response::new(pb::CreatePhotoResponse {
@@ -55,8 +55,8 @@ impl PhotoService for Service {
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
         let store = async |tx: Tx| {
-            let inserted = query::insert(&tx, &batch.accepted).await?;
-            batch.settle(query::explain(&tx, &batch.accepted, inserted).await?)
+            let inserted = write::insert(&tx, &batch.accepted).await?;
+            batch.settle(write::explain(&tx, &batch.accepted, inserted).await?)
         };
         let stored = self.db.scoped(&caller, Access::Write, store).await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
@@ -128,7 +128,7 @@ impl PhotoService for Service {
                 if change.paths.is_empty() {
                     return Ok(stored);
                 }
-                query::update(&tx, &query::apply(stored, &change)).await
+                write::update(&tx, &write::apply(stored, &change)).await
             })
             .await?;
         Ok(Response::new(pb::UpdatePhotoResponse { photo: Some(convert::to_pb(photo)) }))
@@ -144,7 +144,7 @@ impl PhotoService for Service {
             .db
             .scoped(&caller, Access::Write, async |tx| {
                 lock(&tx, id, &etag).await?;
-                query::delete(&tx, id).await
+                write::delete(&tx, id).await
             })
             .await?;
         Ok(Response::new(pb::DeletePhotoResponse {

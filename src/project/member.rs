@@ -10,7 +10,10 @@ use crate::id::{ProjectId, UserId, now};
 use crate::sql;
 
 /// Adds everybody or, when one of them is missing, nobody. Sorted, so that two calls do not lock each other out.
+///
+/// Index: projects_pkey, users_pkey.
 const ADD: Sql = sql!(
+    ADD,
     "with missing as materialized (
          select w.id
          from unnest($3::uuid[]) with ordinality as w (id, position)
@@ -49,7 +52,9 @@ pub(super) async fn add(tx: &Tx, membership: &Membership) -> Result<i32> {
     }
 }
 
+/// Index: projects_pkey, project_members_project_id_idx.
 const REMOVE: Sql = sql!(
+    REMOVE,
     "with removed as (
          delete from companycam_photos.project_members m
          where m.organization_id = $1 and m.project_id = $2 and m.user_id = any($3)
@@ -73,7 +78,10 @@ fn number(row: &Row, id: ProjectId) -> Result<i32> {
 }
 
 /// Without members, one row of nulls for a project that is there; no row for one that is not.
+///
+/// Index: projects_pkey, project_members_project_id_idx.
 const LIST: Sql = sql!(
+    LIST,
     "select m.user_id, m.created_at
      from companycam_photos.projects p
      left join lateral (

@@ -34,7 +34,9 @@ pub(super) fn not_found(id: ProjectId) -> Error {
     Error::NotFound(Resource::Project, id.to_string())
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.projects as p
        (organization_id, id, name, description, status, created_at, updated_at)
      values ($1, $2, $3, $4, $5, $6, $6)
@@ -44,7 +46,10 @@ const INSERT: Sql = sql!(
 );
 
 /// What stands in the way of an insert: one row, or two when the id is one's and the name another's.
+///
+/// Index: projects_pkey, projects_organization_id_name_key.
 const TAKEN: Sql = sql!(
+    TAKEN,
     "select ",
     columns!(),
     " from companycam_photos.projects p where p.organization_id = $1 and (p.id = $2 or p.name = $3)"
@@ -82,15 +87,18 @@ fn is_same(new: &NewProject, found: &Project) -> bool {
     (found.id == new.id || !new.id_chosen) && found.description == new.description && found.status == new.status
 }
 
+/// Index: projects_pkey.
 const GET: Sql =
-    sql!("select ", columns!(), " from companycam_photos.projects p where p.organization_id = $1 and p.id = $2");
+    sql!(GET, "select ", columns!(), " from companycam_photos.projects p where p.organization_id = $1 and p.id = $2");
 
 /// Reads a project.
 pub(super) async fn get(tx: &Tx, id: ProjectId) -> Result<Project> {
     tx.query_opt(&GET, &[tx.organization(), &id]).await?.ok_or_else(|| not_found(id))?.try_into()
 }
 
+/// Index: projects_organization_id_name_key.
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.projects p
@@ -109,7 +117,10 @@ pub(super) async fn list(tx: &Tx, statuses: &[&str], after: Option<SortKey>, lim
 }
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
+///
+/// Index: projects_pkey.
 const UPDATE: Sql = sql!(
+    UPDATE,
     "update companycam_photos.projects as p
      set name = coalesce($3, p.name), description = coalesce($4, p.description), status = coalesce($5, p.status),
          updated_at = case when $3 <> p.name or $4 <> p.description or $5 <> p.status then $6 else p.updated_at end
@@ -130,8 +141,9 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<Project> {
         .try_into()
 }
 
+/// Index: projects_pkey.
 const DELETE: Sql =
-    sql!("delete from companycam_photos.projects p where p.organization_id = $1 and p.id = $2 returning p.id");
+    sql!(DELETE, "delete from companycam_photos.projects p where p.organization_id = $1 and p.id = $2 returning p.id");
 
 /// Deletes a project without photos; its memberships go by cascade.
 pub(super) async fn delete(tx: &Tx, id: ProjectId) -> Result<()> {

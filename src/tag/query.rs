@@ -40,7 +40,10 @@ impl TryFrom<Row> for TagCount {
 
 /// Rows that stay as they are do not return. A fresh row's xmax is 0; an updated one carries its locker's. Written
 /// in one order everywhere, so that two calls wait for each other instead of deadlocking.
+///
+/// Index: photos_pkey, tags_photo_id_tag_source_key.
 const ADD: Sql = sql!(
+    ADD,
     "insert into companycam_photos.tags as t
        (organization_id, id, project_id, photo_id, tag, tag_folded, source, confidence, created_at)
      select p.organization_id, u.id, p.project_id, p.id, u.tag, u.tag_folded, u.source, u.confidence, $8
@@ -84,7 +87,9 @@ pub(super) async fn add(tx: &Tx, addition: &Addition) -> Result<Written> {
     Ok(written)
 }
 
+/// Index: tags_photo_id_tag_source_key.
 const READ_BACK: Sql = sql!(
+    READ_BACK,
     "select ",
     columns!(),
     " from unnest($2::uuid[]) with ordinality as w (photo_id, position)
@@ -116,7 +121,10 @@ pub(super) async fn read_back(tx: &Tx, addition: &Addition) -> Result<Vec<Tag>> 
 }
 
 /// Removes nothing when a photo is missing, so that one statement can be the whole transaction.
+///
+/// Index: photos_pkey, tags_tag_photo_id_idx.
 const REMOVE: Sql = sql!(
+    REMOVE,
     "with missing as materialized (
          select w.photo_id from unnest($2::uuid[]) with ordinality as w (photo_id, position)
          left join companycam_photos.photos p on p.organization_id = $1 and p.id = w.photo_id
@@ -145,7 +153,9 @@ pub(super) async fn remove(tx: &Tx, removal: &Removal) -> Result<i32> {
     }
 }
 
+/// Index: photos_pkey, tags_photo_id_tag_source_key.
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.photos p
@@ -169,7 +179,9 @@ pub(super) async fn list(tx: &Tx, photo_id: PhotoId) -> Result<Option<Vec<Tag>>>
     Ok(Some(tags))
 }
 
+/// Index: tags_photo_id_tag_source_key.
 const OF_PHOTOS: Sql = sql!(
+    OF_PHOTOS,
     "select ",
     columns!(),
     " from unnest($2::uuid[]) as w (photo_id)
@@ -190,8 +202,9 @@ pub(super) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<V
 
 /// One vocabulary statement: what comes after the last page's end differs, and the order.
 macro_rules! counts {
-    ($after:literal, $order:literal) => {
+    ($name:ident, $after:literal, $order:literal) => {
         sql!(
+            $name,
             "select min(t.tag collate \"C\") as tag, t.tag_folded, count(distinct t.photo_id) as count
              from companycam_photos.tags t
              where t.organization_id = $1
@@ -204,12 +217,16 @@ macro_rules! counts {
         )
     };
 }
+/// Index: tags_tag_photo_id_idx*.
 const COUNTS_BY_COUNT: Sql = counts!(
+    COUNTS_BY_COUNT,
     " group by t.tag_folded
       having $4::bigint is null or count(distinct t.photo_id) < $4 or (count(distinct t.photo_id) = $4 and t.tag_folded > $5::text)",
     "count desc, t.tag_folded"
 );
+/// Index: tags_tag_photo_id_idx*.
 const COUNTS_BY_TAG: Sql = counts!(
+    COUNTS_BY_TAG,
     " and ($4::bigint is null or t.tag_folded > $5::text)
       group by t.tag_folded",
     "t.tag_folded"
@@ -233,8 +250,9 @@ pub(super) async fn list_counts(
     rows.into_iter().map(TagCount::try_from).collect()
 }
 
+/// Index: projects_pkey.
 const FIND_PROJECT: Sql =
-    sql!("select pr.id from companycam_photos.projects pr where pr.organization_id = $1 and pr.id = $2");
+    sql!(FIND_PROJECT, "select pr.id from companycam_photos.projects pr where pr.organization_id = $1 and pr.id = $2");
 
 /// Makes sure that a project is there.
 ///

@@ -35,7 +35,9 @@ fn not_found(id: UserId) -> Error {
     Error::NotFound(Resource::User, id.to_string())
 }
 
+/// Index: none.
 const INSERT: Sql = sql!(
+    INSERT,
     "insert into companycam_photos.users as u
        (organization_id, id, email, first_name, last_name, role, created_at, updated_at)
      values ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -46,7 +48,10 @@ const INSERT: Sql = sql!(
 
 /// What stands in the way of an insert, as far as the organization sees: one row, two when the id is one's and the
 /// email another's, none when the email is another organization's. The collation is that of the unique index.
+///
+/// Index: users_pkey*.
 const TAKEN: Sql = sql!(
+    TAKEN,
     "select ",
     columns!(),
     r#" from companycam_photos.users u
@@ -88,15 +93,18 @@ fn is_same(new: &NewUser, found: &User) -> bool {
         && found.role == new.role
 }
 
+/// Index: users_pkey.
 const GET: Sql =
-    sql!("select ", columns!(), " from companycam_photos.users u where u.organization_id = $1 and u.id = $2");
+    sql!(GET, "select ", columns!(), " from companycam_photos.users u where u.organization_id = $1 and u.id = $2");
 
 /// Reads a user.
 pub(super) async fn get(tx: &Tx, id: UserId) -> Result<User> {
     tx.query_opt(&GET, &[tx.organization(), &id]).await?.ok_or_else(|| not_found(id))?.try_into()
 }
 
+/// Index: users_organization_id_email_idx, users_pkey.
 const LIST: Sql = sql!(
+    LIST,
     "select ",
     columns!(),
     " from companycam_photos.users u
@@ -113,7 +121,10 @@ pub(super) async fn list(tx: &Tx, after: Option<SortKey>, limit: i64) -> Result<
 }
 
 /// A field's comparison is null, which is not true, where the change leaves it alone.
+///
+/// Index: users_pkey.
 const UPDATE: Sql = sql!(
+    UPDATE,
     "update companycam_photos.users as u
      set first_name = coalesce($3, u.first_name), last_name = coalesce($4, u.last_name), role = coalesce($5, u.role),
          updated_at = case when $3 <> u.first_name or $4 <> u.last_name or $5 <> u.role then $6 else u.updated_at end
@@ -129,8 +140,9 @@ pub(super) async fn update(tx: &Tx, change: &Change) -> Result<User> {
     row.ok_or_else(|| not_found(*id))?.try_into()
 }
 
+/// Index: users_pkey.
 const DELETE: Sql =
-    sql!("delete from companycam_photos.users u where u.organization_id = $1 and u.id = $2 returning u.id");
+    sql!(DELETE, "delete from companycam_photos.users u where u.organization_id = $1 and u.id = $2 returning u.id");
 
 /// Deletes a user, whose memberships go by cascade.
 pub(super) async fn delete(tx: &Tx, id: UserId) -> Result<()> {

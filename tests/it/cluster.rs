@@ -3,18 +3,23 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, mpsc};
 
 use photometa::db::embedded::{Embedded, EmbeddedError, Options, reachable};
 use photometa::db::migrate::{Migrator, VERSIONS};
+use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
+/// The template of [`TestDatabase::clone_big`], made when the first test asks for it.
+static BIG: OnceCell<String> = OnceCell::const_new();
+
 struct Cluster {
     postgres: Embedded,
+    log: PathBuf,
     template: String,
     numbers: AtomicU32,
     janitor: mpsc::Sender<String>,
@@ -28,22 +33,29 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Clones the template.
     pub async fn clone_template() -> Self {
-        // Starting blocks: not on the test's own runtime thread.
-        let cluster = tokio::task::spawn_blocking(|| &*CLUSTER).await.expect("the cluster starts");
-        let number = cluster.numbers.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test_{}_{number}", std::process::id());
-        let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
-        admin.batch_execute(&format!("create database {name} template {}", cluster.template)).await.expect("a clone");
-        Self { name }
+        let cluster = cluster().await;
+        Self::create(cluster, &format!("template {}", cluster.template)).await
+    }
+
+    /// Clones the template with a hundred thousand rows and more in every table that grows; see `big.sql`. The
+    /// clone takes 400 MB of disk.
+    pub async fn clone_big() -> Self {
+        let cluster = cluster().await;
+        let big = BIG.get_or_init(|| big_template(cluster)).await;
+        // Copying through the log, the default, takes longer for a database of this size.
+        Self::create(cluster, &format!("template {big} strategy file_copy")).await
     }
 
     /// An empty database without schema, for tests of migrations.
     pub async fn empty() -> Self {
-        let cluster = tokio::task::spawn_blocking(|| &*CLUSTER).await.expect("the cluster starts");
+        Self::create(cluster().await, "").await
+    }
+
+    async fn create(cluster: &Cluster, options: &str) -> Self {
         let number = cluster.numbers.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
-        admin.batch_execute(&format!("create database {name}")).await.expect("a database");
+        admin.batch_execute(&format!("create database {name} {options}")).await.expect("a database");
         Self { name }
     }
 
@@ -70,6 +82,16 @@ impl Drop for TestDatabase {
     }
 }
 
+/// The server's log, of every database.
+pub fn log() -> &'static Path {
+    &CLUSTER.log
+}
+
+async fn cluster() -> &'static Cluster {
+    // Starting blocks: not on the test's own runtime thread.
+    tokio::task::spawn_blocking(|| &*CLUSTER).await.expect("the cluster starts")
+}
+
 /// Connects, and drives the connection in the background.
 pub async fn connect(config: &Config) -> Client {
     let (client, connection) = config.connect(NoTls).await.expect("a connection");
@@ -85,9 +107,9 @@ impl Cluster {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let config = runtime.block_on(async {
-                let (postgres, template) = prepare().await;
+                let (postgres, log, template) = prepare().await;
                 let config = postgres.config("postgres", "postgres");
-                ready.send((postgres, template)).expect("somebody waits");
+                ready.send((postgres, log, template)).expect("somebody waits");
                 config
             });
             for name in doomed {
@@ -98,38 +120,63 @@ impl Cluster {
                 });
             }
         });
-        let (postgres, template) = started.recv().expect("PostgreSQL starts; see the panic above");
-        Self { postgres, template, numbers: AtomicU32::new(0), janitor }
+        let (postgres, log, template) = started.recv().expect("PostgreSQL starts; see the panic above");
+        Self { postgres, log, template, numbers: AtomicU32::new(0), janitor }
     }
 }
 
-async fn prepare() -> (Embedded, String) {
-    let postgres = start_free().await;
+async fn prepare() -> (Embedded, PathBuf, String) {
+    let (postgres, log) = start_free().await;
     let admin = connect(&postgres.config("postgres", "postgres")).await;
-    let leftovers =
-        admin.query("select datname from pg_database where datname like 'test\\_%'", &[]).await.expect("a list");
-    for row in leftovers {
-        let name: String = row.try_get(0).expect("a name");
+    for name in databases(&admin, "test_").await {
         admin.batch_execute(&format!("drop database {name} with (force)")).await.expect("a drop");
     }
-    let template = format!("template_{:016x}", schema_hash());
-    let exists = admin.query_opt("select from pg_database where datname = $1", &[&template]).await.expect("an answer");
-    if exists.is_none() {
-        let partial = format!("{template}_partial");
-        admin.batch_execute(&format!("drop database if exists {partial} with (force)")).await.expect("a drop");
-        admin.batch_execute(&format!("create database {partial}")).await.expect("a database");
-        let mut migrator = Migrator::connect(&postgres.config("postgres", &partial)).await.expect("roles");
-        migrator.up().await.expect("migrations");
-        drop(migrator);
-        let fixture = connect(&postgres.config("postgres", &partial)).await;
-        fixture.batch_execute(include_str!("fixture.sql")).await.expect("fixtures");
-        drop(fixture);
-        let unused = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{partial}'");
-        admin.batch_execute(&unused).await.expect("nobody in the template");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        admin.batch_execute(&format!("alter database {partial} rename to {template}")).await.expect("a rename");
+    let template = format!("template_{:016x}", hash(""));
+    let fill = async |config: &Config| {
+        Migrator::connect(config).await.expect("roles").up().await.expect("migrations");
+        connect(config).await.batch_execute(include_str!("fixture.sql")).await.expect("fixtures");
+    };
+    ensure(&postgres, &template, "", fill).await;
+    (postgres, log, template)
+}
+
+async fn big_template(cluster: &Cluster) -> String {
+    let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
+    let template = format!("big_{:016x}", hash(include_str!("big.sql")));
+    // Too large to be kept after a change.
+    for name in databases(&admin, "big_").await.into_iter().filter(|name| *name != template) {
+        admin.batch_execute(&format!("drop database {name} with (force)")).await.expect("a drop");
     }
-    (postgres, template)
+    let fill = async |config: &Config| {
+        let big = connect(config).await;
+        big.batch_execute(include_str!("big.sql")).await.expect("rows");
+        // From every row, so that plans do not hang on which ones a sample happens to have.
+        big.batch_execute("set default_statistics_target = 1000").await.expect("a setting");
+        big.batch_execute("vacuum analyze").await.expect("statistics");
+    };
+    ensure(&cluster.postgres, &template, &format!("template {}", cluster.template), fill).await;
+    template
+}
+
+/// The databases whose names begin so.
+async fn databases(admin: &Client, prefix: &str) -> Vec<String> {
+    let rows = admin.query("select datname from pg_database where datname ^@ $1", &[&prefix]).await.expect("a list");
+    rows.iter().map(|row| row.try_get(0).expect("a name")).collect()
+}
+
+/// Makes a template unless it is there; it takes its name when it is complete.
+async fn ensure(postgres: &Embedded, template: &str, options: &str, fill: impl AsyncFnOnce(&Config)) {
+    let admin = connect(&postgres.config("postgres", "postgres")).await;
+    if databases(&admin, template).await.iter().any(|name| name == template) {
+        return;
+    }
+    let partial = format!("{template}_partial");
+    admin.batch_execute(&format!("drop database if exists {partial} with (force)")).await.expect("a drop");
+    admin.batch_execute(&format!("create database {partial} {options}")).await.expect("a database");
+    fill(&postgres.config("postgres", &partial)).await;
+    let unused = format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{partial}'");
+    admin.batch_execute(&unused).await.expect("nobody in the template");
+    admin.batch_execute(&format!("alter database {partial} rename to {template}")).await.expect("a rename");
 }
 
 /// A folder for tests that a database server can reach, whoever runs it.
@@ -139,19 +186,15 @@ pub fn scratch() -> PathBuf {
     if folder.as_os_str().len() <= 70 && reachable(&folder) { folder } else { std::env::temp_dir() }
 }
 
-/// Starts PostgreSQL in the first folder that no other test process has.
-async fn start_free() -> Embedded {
+/// Starts PostgreSQL in the first folder that no other test process has; answers where it logs, too.
+async fn start_free() -> (Embedded, PathBuf) {
     let root = scratch();
     for number in 0..8 {
-        let options = Options {
-            data_dir: root.join(format!("photometa-test-{number}")),
-            durable: false,
-            max_connections: 300,
-            pg_bin: None,
-            path: path(),
-        };
+        let data_dir = root.join(format!("photometa-test-{number}"));
+        let log = data_dir.join("postgres.log");
+        let options = Options { data_dir, durable: false, max_connections: 300, pg_bin: None, path: path() };
         match Embedded::start(options).await {
-            Ok(postgres) => return postgres,
+            Ok(postgres) => return (postgres, log),
             // Another run's, or another user's.
             Err(EmbeddedError::AlreadyRunning { .. } | EmbeddedError::Io { .. } | EmbeddedError::Foreign { .. }) => {}
             Err(error) => panic!("PostgreSQL for the tests: {error}"),
@@ -166,12 +209,14 @@ pub fn path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
 }
 
-fn schema_hash() -> u64 {
+/// Of everything that goes into a template.
+fn hash(rows: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     for version in VERSIONS {
         (version.name, version.up).hash(&mut hasher);
     }
     include_str!("../../deploy/postgres/roles.sql").hash(&mut hasher);
     include_str!("fixture.sql").hash(&mut hasher);
+    rows.hash(&mut hasher);
     hasher.finish()
 }

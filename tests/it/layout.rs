@@ -31,7 +31,7 @@ fn root() -> &'static Path {
 }
 
 /// Every file below a folder of the crate.
-fn files(folder: &str) -> Vec<PathBuf> {
+pub fn files(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

@@ -15,6 +15,7 @@ mod common_suite;
 mod constraints;
 mod detection;
 mod doctor;
+mod explain;
 mod feedback;
 mod health;
 mod isolation;

@@ -1,5 +1,7 @@
 //! The schema's versions: forward, backward, together and ahead of the program.
 
+mod data;
+
 use std::process::Command;
 
 use std::time::Duration;

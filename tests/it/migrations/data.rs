@@ -1,0 +1,76 @@
+//! What versions do to a database that is in use: a hundred thousand rows and more in every table that grows.
+
+use photometa::db::migrate::{Migrator, newest};
+use tokio_postgres::Client;
+
+use super::{dump, next};
+use crate::cluster::{TestDatabase, connect};
+use crate::harness::TABLES;
+
+/// The columns of a table, in order.
+async fn columns(admin: &Client, table: &str) -> String {
+    let query = "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
+                 where attrelid = ('companycam_photos.' || $1)::regclass and attnum > 0 and not attisdropped";
+    admin.query_one(query, &[&table]).await.unwrap().try_get(0).unwrap()
+}
+
+/// How many rows each table has, and a sum over what is in the given columns of them.
+async fn contents(admin: &Client, columns: &[String]) -> Vec<(i64, String)> {
+    let mut contents = Vec::new();
+    for (table, columns) in TABLES.iter().zip(columns) {
+        let query = format!(
+            "select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text
+             from (select {columns} from companycam_photos.{table}) t"
+        );
+        let row = admin.query_one(&query, &[]).await.unwrap();
+        contents.push((row.try_get(0).unwrap(), row.try_get(1).unwrap()));
+    }
+    contents
+}
+
+#[tokio::test]
+async fn up_down_and_up_on_a_full_database_keeps_rows_where_it_can_and_the_schema_always() {
+    let database = TestDatabase::clone_big().await;
+    let admin = connect(&database.superuser()).await;
+    let mut of = Vec::new();
+    for table in TABLES {
+        of.push(columns(&admin, table).await);
+    }
+    let (rows, schema) = (contents(&admin, &of).await, dump(&database));
+    assert!(rows.iter().filter(|(count, _)| *count >= 100_000).count() >= 4, "{rows:?}");
+
+    // Versions after the tables were made: what they do is undone without a row lost.
+    let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
+    let undone = migrator.down(5).await.unwrap();
+    let without = dump(&database);
+    let between = contents(&admin, &of).await;
+    migrator.up().await.unwrap();
+    assert_eq!(undone.len() as u32, newest() - 5);
+    assert_ne!(without, schema);
+    assert_eq!(between, rows);
+    assert_eq!(contents(&admin, &of).await, rows);
+    assert_eq!(dump(&database), schema);
+    drop(migrator);
+
+    // A version that adds columns, one of them with a value for every row.
+    let versions = next(
+        "alter table companycam_photos.photos add column note text, add column weight integer not null default 7;
+         alter table companycam_photos.detection_events add column note text",
+        "alter table companycam_photos.photos drop column note, drop column weight;
+         alter table companycam_photos.detection_events drop column note",
+    );
+    let mut migrator = Migrator::with_versions(&database.superuser(), versions).await.unwrap();
+    migrator.up().await.unwrap();
+    assert_eq!(contents(&admin, &of).await, rows);
+    let weighed = "select count(*) from companycam_photos.photos where weight = 7 and note is null";
+    assert_eq!(admin.query_one(weighed, &[]).await.unwrap().try_get::<_, i64>(0).unwrap(), rows[4].0);
+    migrator.down(newest()).await.unwrap();
+    assert_eq!((contents(&admin, &of).await, dump(&database)), (rows, schema.clone()));
+    drop(migrator);
+
+    // All the way: the rows go, the schema comes back as it was.
+    let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
+    migrator.down(0).await.unwrap();
+    migrator.up().await.unwrap();
+    assert_eq!(dump(&database), schema);
+}
