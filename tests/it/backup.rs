@@ -54,7 +54,7 @@ struct Login {
 
 impl Login {
     async fn with(database: &TestDatabase, granted: &str) -> Self {
-        let (name, admin) = (unique("login"), connect(&database.superuser().dbname("postgres").clone()).await);
+        let (name, admin) = (unique("login"), connect(database.superuser().dbname("postgres")).await);
         admin
             .batch_execute(&format!("drop role if exists {name}; create role {name} login; grant {granted} to {name}"))
             .await
@@ -158,11 +158,12 @@ async fn facts(app: &App) -> (Vec<(String, String)>, Vec<String>, String, [Vec<p
     (fingerprint(app).await, guards(app).await, schema(&app.database), photos)
 }
 
-async fn drop_database(app: App) {
+/// Takes the database away under a service that runs.
+async fn lose(app: App) {
     let config = app.database.superuser();
-    let admin = connect(&config.clone().dbname("postgres").clone()).await;
-    app.stop().await;
+    let admin = connect(config.clone().dbname("postgres")).await;
     admin.batch_execute(&format!("drop database {} with (force)", config.get_dbname().unwrap())).await.unwrap();
+    app.stop().await;
 }
 
 #[tokio::test]
@@ -176,7 +177,7 @@ async fn restore_brings_everything_back_when_the_database_is_lost() {
 
     let dumped = succeed(backup(&app.database, &login.name, &file));
     login.drop().await;
-    drop_database(app).await;
+    lose(app).await;
     let database = TestDatabase::empty().await;
     let restored = succeed(restore(&database, "postgres", &file));
 
