@@ -194,10 +194,13 @@ impl App {
             schema_version: newest(),
             ready: watch::Sender::new(false),
         };
+        let mut ready = parts.ready.subscribe();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(parts, listener, async {
             let _ = stopped.await;
         }));
+        // As serve does before it tells its address: calls before that are refused.
+        ready.wait_for(|ready| *ready).await.unwrap();
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let postgres = connect(&database.superuser()).await;
         Self { postgres, channel, address, database, stop: Some(stop), server }
