@@ -299,7 +299,7 @@ impl From<Error> for Status {
                 later(Code::Unavailable, ErrorReason::DatabaseUnavailable, "the schema is not ready; retry later", 1000)
             }
             Error::Draining => {
-                later(Code::Unavailable, ErrorReason::Draining, "the server drains; retry elsewhere", 100)
+                later(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", 100)
             }
             Error::Deadline => status(
                 Code::DeadlineExceeded,

@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use super::Failure;
 use super::database::Reached;
 use crate::config::Database;
-use crate::db::migrate::{MigrateError, Migrator, Planned, PlannedStatement, Touched, VERSIONS, Work};
+use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS, Work};
 use crate::db::{catalog, describe, hypertable};
 
 /// Brings the schema to a version. Without a database URL, that of the private PostgreSQL.
@@ -67,12 +67,9 @@ fn print(text: &str) {
 
 impl Step {
     async fn run(self, config: &Config) -> Result<String, Failure> {
-        if matches!(self, Self::Hypertable) {
-            return Ok(format!("{}\n", hypertable::convert(config).await?));
-        }
-        let mut migrator = Migrator::connect(config).await?;
         match self {
             Self::Up { to } => {
+                let mut migrator = Migrator::connect(config).await?;
                 let applied = match to {
                     Some(target) => migrator.up_to(target).await?,
                     None => migrator.up().await?,
@@ -80,33 +77,36 @@ impl Step {
                 Ok(listed("applied", &applied, &migrator).await? + &invalid(&migrator).await?)
             }
             Self::Down { to } => {
+                let mut migrator = Migrator::connect(config).await?;
                 let undone = migrator.down(to).await?;
                 listed("undone", &undone, &migrator).await
             }
-            Self::Status => status(&migrator).await,
-            Self::Plan => Ok(plan(&migrator.plan().await?)),
-            Self::Describe { facts, write } => described(&mut migrator, facts, write.as_deref()).await,
-            Self::Hypertable => Ok(String::new()),
+            Self::Status => status(&Observer::connect(config).await?).await,
+            Self::Plan => Ok(plan(&Observer::connect(config).await?.plan().await?)),
+            Self::Hypertable => Ok(format!("{}\n", hypertable::convert(config).await?)),
+            Self::Describe { facts, write } => {
+                described(&Observer::connect(config).await?, facts, write.as_deref()).await
+            }
         }
     }
 }
 
-async fn listed(what: &str, names: &[String], migrator: &Migrator) -> Result<String, Failure> {
+async fn listed(what: &str, names: &[String], observer: &Observer) -> Result<String, Failure> {
     if names.is_empty() {
-        let current = migrator.current().await?.unwrap_or(0);
+        let current = observer.current().await?.unwrap_or(0);
         return Ok(format!("nothing to do: the database is at version {current}\n"));
     }
     let lines: Vec<String> = names.iter().map(|name| format!("{what} {name}\n")).collect();
     Ok(lines.concat())
 }
 
-async fn invalid(migrator: &Migrator) -> Result<String, Failure> {
+async fn invalid(observer: &Observer) -> Result<String, Failure> {
     let line = |name| format!("the index {name} is invalid: reindex index concurrently companycam_photos.{name}\n");
-    Ok(migrator.invalid_indexes().await?.into_iter().map(line).collect())
+    Ok(observer.invalid_indexes().await?.into_iter().map(line).collect())
 }
 
-async fn status(migrator: &Migrator) -> Result<String, Failure> {
-    let applied = migrator.applied().await?;
+async fn status(observer: &Observer) -> Result<String, Failure> {
+    let applied = observer.applied().await?;
     let mut text = String::new();
     for (position, version) in VERSIONS.iter().enumerate() {
         let line = match applied.get(position) {
@@ -119,8 +119,8 @@ async fn status(migrator: &Migrator) -> Result<String, Failure> {
         let _ =
             writeln!(text, "unknown  {}  V{:04}__{}: run a newer photometa", unknown.at, unknown.number, unknown.name);
     }
-    let _ = writeln!(text, "{}", hypertable::layout(migrator.client()).await.map_err(MigrateError::from)?);
-    Ok(text + &invalid(migrator).await?)
+    let _ = writeln!(text, "{}", hypertable::layout(observer.client()).await.map_err(MigrateError::from)?);
+    Ok(text + &invalid(observer).await?)
 }
 
 /// SQL that may be read and run: what is not SQL is a comment.
@@ -162,13 +162,13 @@ fn lock(touched: &Touched) -> String {
     format!("-- {table}: {lock}, which blocks {}; {work} ({rows} rows, {size})\n", lock.blocks())
 }
 
-async fn described(migrator: &mut Migrator, facts: bool, write: Option<&Path>) -> Result<String, Failure> {
-    migrator.up_to_date().await?;
-    let found = catalog::text(&migrator.facts().await?);
+async fn described(observer: &Observer, facts: bool, write: Option<&Path>) -> Result<String, Failure> {
+    observer.up_to_date().await?;
+    let found = catalog::text(&observer.facts().await?);
     if facts {
         return Ok(found);
     }
-    let description = describe::describe(migrator.client()).await.map_err(MigrateError::from)?;
+    let description = describe::describe(observer.client()).await.map_err(MigrateError::from)?;
     let Some(folder) = write else {
         let describe::Description { diagram, dictionary, indexes } = description;
         return Ok(format!("{diagram}\n{dictionary}\n{indexes}"));

@@ -108,7 +108,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
             Err(error @ MigrateError::Ahead { .. }) => tracing::error!("{error}"),
             Err(error) => return Err(error.into()),
         },
-        Err(MigrateError::NotOwner(login)) if database.migration_url.is_none() => {
+        Err(MigrateError::NotOwner(login) | MigrateError::RolesMissing(login)) if database.migration_url.is_none() => {
             tracing::info!(login, "this login may not migrate: the schema is left to `photometa migrate up`");
         }
         Err(error) => return Err(error.into()),

@@ -14,7 +14,8 @@ const DECLARED: &str = include_str!("../../migrations/declared.txt");
 /// One fact, such as `policy photos.photos_member: permissive for all to org_user …`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fact {
-    /// `table`, `row security`, `column`, `constraint`, `index`, `policy`, `grant`, `function`, `trigger` or `rule`.
+    /// `schema`, `table`, `row security`, `column`, `constraint`, `index`, `policy`, `grant`, `default grant`,
+    /// `function`, `trigger` or `rule`.
     pub kind: String,
     /// What it is about, such as `photos.photos_member`.
     pub object: String,
@@ -105,8 +106,20 @@ pub fn declared() -> Vec<Fact> {
     DECLARED.lines().filter_map(parts).collect()
 }
 
-const KINDS: [&str; 10] =
-    ["table", "row security", "column", "constraint", "index", "policy", "grant", "function", "trigger", "rule"];
+const KINDS: [&str; 12] = [
+    "schema",
+    "table",
+    "row security",
+    "column",
+    "constraint",
+    "index",
+    "policy",
+    "grant",
+    "default grant",
+    "function",
+    "trigger",
+    "rule",
+];
 
 /// How `found` differs from `declared`.
 pub fn differences(declared: &[Fact], found: &[Fact]) -> Vec<Difference> {

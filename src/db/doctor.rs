@@ -3,6 +3,7 @@
 
 mod canary;
 mod roles;
+mod rules;
 mod schema;
 mod server;
 
@@ -77,6 +78,11 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
             return vec![Finding::failed("connection", message, fix)];
         }
     };
+    // What is asked for by name is PostgreSQL's own, whatever stands in other schemas. A setting that the login was given
+    // would decide what the canaries can see.
+    if let Err(error) = client.batch_execute("set search_path = ''; set row_security = on").await {
+        return caught("connection", Err(error));
+    }
     let mut findings = Vec::new();
     findings.extend(caught("connection", server::connection(&client).await));
     findings.extend(caught("durability", server::durability(&client).await));
@@ -84,11 +90,12 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     findings.extend(caught("clock", server::clock(&client).await));
     findings.extend(caught("login role", roles::login(&client).await));
     findings.extend(caught("roles", roles::attributes(&client).await));
+    findings.extend(caught("roles", roles::memberships(&client).await));
     let standing = schema::version(&mut client).await;
     let current = matches!(standing, Ok((true, _)));
     findings.extend(caught("version", standing.map(|(_, findings)| findings)));
     findings.extend(caught("declared schema", schema::declared(&mut client, current).await));
-    findings.extend(caught("tenancy", schema::rules(&client).await));
+    findings.extend(caught("tenancy", rules::check(&client).await));
     findings.extend(caught("indexes", schema::indexes(&client).await));
     findings.extend(caught("extensions", server::extensions(&client).await));
     findings.extend(caught("isolation", canary::attack(&mut client, current).await));

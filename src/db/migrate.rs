@@ -5,10 +5,12 @@
 mod error;
 mod history;
 mod locks;
+mod observer;
 mod plan;
 mod statement;
 mod version;
 
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use refinery::{Migration, Runner, Target};
@@ -17,6 +19,7 @@ use tokio_postgres::{Client, Config, GenericClient};
 pub use self::error::MigrateError;
 pub use self::history::Applied;
 pub use self::locks::{Lock, Work};
+pub use self::observer::Observer;
 pub use self::plan::{Planned, PlannedStatement, Touched};
 pub use self::statement::split;
 pub use self::version::{VERSIONS, Version, newest};
@@ -32,11 +35,11 @@ const LOCK_POLL: Duration = Duration::from_millis(250);
 /// How often a migration that could not get a table's lock is tried.
 const LOCK_TIMEOUT_ATTEMPTS: u32 = 10;
 
-/// A session of the migrating role, holding the lock. Its end releases the lock.
+/// A session of the migrating role, holding the lock; what an [`Observer`] sees, it sees too. Its end releases the
+/// lock.
 #[derive(Debug)]
 pub struct Migrator {
-    client: Client,
-    versions: &'static [Version],
+    observer: Observer,
 }
 
 impl Migrator {
@@ -60,7 +63,7 @@ impl Migrator {
         client
             .batch_execute("set role photometa_owner; set search_path = companycam_photos; set row_security = off; set lock_timeout = '1s'")
             .await?;
-        Ok(Self { client, versions })
+        Ok(Self { observer: Observer::over(client, versions) })
     }
 
     /// Applies every missing version, and answers their names.
@@ -83,11 +86,11 @@ impl Migrator {
         if target <= current {
             return Ok(Vec::new());
         }
-        let migrations = migrations(self.versions)?;
+        let migrations = migrations(self.observer.versions)?;
         let runner = Runner::new(&migrations).set_target(Target::Version(i32::try_from(target).unwrap_or(i32::MAX)));
         let mut applied = Vec::new();
         for attempt in 1.. {
-            let error = match runner.run_async(&mut self.client).await {
+            let error = match runner.run_async(&mut self.observer.client).await {
                 Ok(report) => {
                     applied.extend(self.names(report.applied_migrations()));
                     break;
@@ -98,7 +101,7 @@ impl Migrator {
             if !is_lock_timeout(&error) {
                 return Err(MigrateError::Migration(error));
             }
-            let name = self.versions[self.current().await?.unwrap_or(0) as usize].name;
+            let name = self.observer.versions[self.current().await?.unwrap_or(0) as usize].name;
             if attempt == LOCK_TIMEOUT_ATTEMPTS {
                 return Err(MigrateError::InUse { name: name.to_owned(), attempts: attempt });
             }
@@ -119,7 +122,7 @@ impl Migrator {
         }
         let mut undone = Vec::new();
         for number in (target + 1..=current).rev() {
-            let version = self.versions[number as usize - 1];
+            let version = self.observer.versions[number as usize - 1];
             self.undo(number, version).await?;
             undone.push(version.name.to_owned());
         }
@@ -142,85 +145,26 @@ impl Migrator {
     }
 
     async fn try_undo(&mut self, number: u32, version: Version) -> Result<(), tokio_postgres::Error> {
-        let transaction = self.client.transaction().await?;
+        let transaction = self.observer.client.transaction().await?;
         transaction.batch_execute(version.down).await?;
         history::remove(&transaction, number).await?;
         transaction.commit().await
     }
 
-    /// Answers the newest applied version; `None` on an empty database.
-    ///
-    /// # Errors
-    /// [`MigrateError::Database`].
-    pub async fn current(&self) -> Result<Option<u32>, MigrateError> {
-        Ok(self.applied().await?.last().map(|applied| applied.number))
-    }
-
-    /// Answers every applied version, oldest first.
-    ///
-    /// # Errors
-    /// [`MigrateError::Database`].
-    pub async fn applied(&self) -> Result<Vec<Applied>, MigrateError> {
-        Ok(history::read(&self.client).await?)
-    }
-
-    /// Answers what the missing versions would do: their statements, the locks these take on tables that are there
-    /// already, and how many rows those have. Changes nothing and locks nothing.
-    ///
-    /// # Errors
-    /// [`MigrateError`].
-    pub async fn plan(&self) -> Result<Vec<Planned>, MigrateError> {
-        let current = self.checked().await?;
-        Ok(plan::plan(&self.client, &self.versions[current as usize..]).await?)
-    }
-
-    /// Makes sure that every version is applied.
-    ///
-    /// # Errors
-    /// [`MigrateError::Behind`], and those of [`Migrator::up`].
-    pub async fn up_to_date(&self) -> Result<(), MigrateError> {
-        let (database, program) = (self.checked().await?, self.known());
-        if database < program { Err(MigrateError::Behind { database, program }) } else { Ok(()) }
-    }
-
-    /// Answers indexes that a failed CREATE INDEX CONCURRENTLY left behind: they cost writes and serve nothing.
-    ///
-    /// # Errors
-    /// [`MigrateError::Database`].
-    pub async fn invalid_indexes(&self) -> Result<Vec<String>, MigrateError> {
-        Ok(super::catalog::invalid_indexes(&self.client).await?)
-    }
-
-    /// Answers every fact of the schema as it is.
-    ///
-    /// # Errors
-    /// [`MigrateError::Database`].
-    pub async fn facts(&mut self) -> Result<Vec<super::catalog::Fact>, MigrateError> {
-        let transaction = self.client.transaction().await?;
-        let facts = super::catalog::facts(&transaction).await?;
-        transaction.rollback().await?;
-        Ok(facts)
-    }
-
-    /// The session itself, acting as photometa_owner.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     fn names(&self, applied: &[Migration]) -> Vec<String> {
         let name = |migration: &Migration| {
             let position = usize::try_from(migration.version()).ok()?.checked_sub(1)?;
-            self.versions.get(position).map(|version| version.name.to_owned())
+            self.observer.versions.get(position).map(|version| version.name.to_owned())
         };
         applied.iter().filter_map(name).collect()
     }
+}
 
-    fn known(&self) -> u32 {
-        u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
-    }
+impl Deref for Migrator {
+    type Target = Observer;
 
-    async fn checked(&self) -> Result<u32, MigrateError> {
-        checked(&self.client, self.versions).await
+    fn deref(&self) -> &Observer {
+        &self.observer
     }
 }
 

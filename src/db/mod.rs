@@ -126,10 +126,11 @@ impl Db {
         Ok(answer?)
     }
 
-    /// Asks which version the schema is at; none where no version was ever applied.
+    /// Asks which version the schema is at; none where the database answers and will not say: no version was applied,
+    /// one before 6, or the login may not become photometa_operator.
     ///
     /// # Errors
-    /// Why the database does not answer; also where the roles are not made yet.
+    /// Why the database does not answer.
     pub async fn schema_version(&self) -> Result<Option<u32>> {
         let lease = self.lease().await?;
         lease.busy();

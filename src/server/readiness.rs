@@ -39,7 +39,7 @@ pub(super) struct Readiness {
 /// answer is there before the first call: a reporter by itself says SERVING from the start. Once the schema was right,
 /// `prepared` is told, and a newer schema is only complained of: replicas are replaced one after the other.
 pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepared: watch::Sender<bool>) -> Readiness {
-    let mut asked = Asked { db, version, prepared, complaint: None, rounds: 0 };
+    let mut asked = Asked { db, version, prepared, older: false, complaint: None, rounds: 0 };
     let mut before = asked.ready().await;
     tell(&reporter, before).await;
     let watched = reporter.clone();
@@ -62,6 +62,8 @@ struct Asked {
     db: Db,
     version: u32,
     prepared: watch::Sender<bool>,
+    /// Whether the schema was last seen at a version before this program's.
+    older: bool,
     complaint: Option<String>,
     rounds: u32,
 }
@@ -70,29 +72,33 @@ impl Asked {
     async fn ready(&mut self) -> bool {
         let prepared = *self.prepared.borrow();
         self.rounds = self.rounds.wrapping_add(1);
-        if prepared && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
+        if prepared && !self.older && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
             let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
             return matches!(answer, Ok(Ok(()) | Err(Error::Overloaded)));
         }
-        let answer = tokio::time::timeout(PATIENCE, self.db.schema_version()).await;
-        let (ready, complaint) = match answer {
-            Ok(Ok(found)) => {
-                let complaint = mismatch(found, self.version);
-                (prepared || complaint.is_none(), complaint)
+        let found = match tokio::time::timeout(PATIENCE, self.db.schema_version()).await {
+            Ok(Ok(found)) => found,
+            // Busy is not away: as it was.
+            Ok(Err(Error::Overloaded)) => return prepared && !self.older,
+            Ok(Err(_)) | Err(_) => {
+                self.complain(Some("the database does not answer".to_owned()));
+                return false;
             }
-            Ok(Err(Error::Overloaded)) => (prepared, None),
-            Ok(Err(_)) | Err(_) => (false, Some("the database does not answer".to_owned())),
         };
-        if complaint != self.complaint {
-            if let Some(complaint) = &complaint {
-                tracing::warn!(ready, "{complaint}");
-            }
-            self.complaint = complaint;
-        }
-        if ready && !prepared {
+        self.older = found.is_none_or(|found| found < self.version);
+        self.complain(mismatch(found, self.version));
+        if found == Some(self.version) {
             self.prepared.send_replace(true);
         }
-        ready
+        *self.prepared.borrow() && !self.older
+    }
+
+    /// Says what is wrong, once.
+    fn complain(&mut self, complaint: Option<String>) {
+        if let Some(text) = complaint.as_ref().filter(|_| complaint != self.complaint) {
+            tracing::warn!("{text}");
+        }
+        self.complaint = complaint;
     }
 }
 

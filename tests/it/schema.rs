@@ -150,7 +150,7 @@ rules! {
 #[tokio::test]
 async fn declared_facts_and_documentation_are_those_of_the_newest_version() {
     let database = TestDatabase::clone_template().await;
-    let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
+    let migrator = Migrator::connect(&database.superuser()).await.unwrap();
     let page = include_str!("../../migrations/README.md");
 
     let facts = migrator.facts().await.unwrap();

@@ -252,8 +252,70 @@ async fn migrate_killed_in_the_middle_leaves_whole_versions_and_goes_on() {
     let printed = String::from_utf8(again.stdout).unwrap();
     assert_eq!(printed.lines().count(), VERSIONS.len() - 1, "{printed}");
     assert!(printed.starts_with("applied V0002__photos\n"), "{printed}");
-    let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
+    let migrator = Migrator::connect(&database.superuser()).await.unwrap();
     assert_eq!(migrator.current().await.unwrap(), Some(newest()));
     let facts = migrator.facts().await.unwrap();
     assert!(photometa::db::catalog::differences(&photometa::db::catalog::declared(), &facts).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_is_not_ready_while_the_schema_is_older_than_it_was() {
+    let database = TestDatabase::clone_template().await;
+    let app = database.url("photometa_app");
+    let mut replica = Replica::start("undone", &[("PHOTOMETA_DATABASE_URL", &app)], &[]);
+    replica.wait("ready", Replica::is_ready);
+
+    Migrator::connect(&database.superuser()).await.unwrap().down(2).await.unwrap();
+    replica.wait("unready", |replica| !replica.is_ready());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let still = replica.is_ready();
+    Migrator::connect(&database.superuser()).await.unwrap().up().await.unwrap();
+    replica.wait("ready again", Replica::is_ready);
+
+    assert!(!still, "ready without detections");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_before_a_database_without_a_schema_waits_and_asks_for_no_right_it_must_not_have() {
+    let database = TestDatabase::empty().await;
+    let app = database.url("photometa_app");
+    // The roles are there: they belong to the server.
+    let mut replica = Replica::start("bare-schema", &[("PHOTOMETA_DATABASE_URL", &app)], &[]);
+    replica.wait("waiting", |replica| replica.log().contains("the schema is left to `photometa migrate up`"));
+
+    Migrator::connect(&database.superuser()).await.unwrap().up().await.unwrap();
+    replica.wait("ready", Replica::is_ready);
+
+    assert!(!replica.log().contains("grant photometa_owner"), "{}", replica.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_and_plan_answer_while_somebody_migrates_and_write_nothing() {
+    let database = TestDatabase::empty().await;
+    let busy = TestDatabase::clone_template().await;
+    let migrating = Migrator::connect(&busy.superuser()).await.unwrap();
+    let folder = Folder::new("observe");
+    let ask = |database: &TestDatabase, step: &str| {
+        let mut command = photometa(&folder.0);
+        command.env("PHOTOMETA_MIGRATION_URL", database.url("postgres")).args(["migrate", step]).output().unwrap()
+    };
+
+    let (status, plan) = (ask(&busy, "status"), ask(&busy, "plan"));
+    let empty = ask(&database, "plan");
+
+    assert!(
+        status.status.success() && String::from_utf8_lossy(&status.stdout).contains("applied  20"),
+        "{}",
+        said(&status)
+    );
+    assert!(String::from_utf8_lossy(&plan.stdout).starts_with("-- nothing to do"), "{}", said(&plan));
+    assert!(
+        String::from_utf8_lossy(&empty.stdout).contains("create table companycam_photos.photos"),
+        "{}",
+        said(&empty)
+    );
+    let admin = connect(&database.superuser()).await;
+    let schema = "select from pg_namespace where nspname = 'companycam_photos'";
+    assert!(admin.query_opt(schema, &[]).await.unwrap().is_none(), "a plan made the schema");
+    drop(migrating);
 }

@@ -82,3 +82,41 @@ pub(super) async fn login(client: &Client) -> Result<Vec<Finding>, Error> {
     let fix = format!("grant {} to {}", lacks.join(", "), login.name);
     Ok(vec![Finding::failed("login role", message, fix)])
 }
+
+/// Who may become one of our roles, and what these may become, beyond what `roles.sql` grants. Superusers may anyway.
+const MEMBERSHIPS: &str = "
+    select member.rolname::text as member, granted.rolname::text as granted, bool_or(m.admin_option) as admin,
+           member.rolname in ('photometa_app', session_user) as is_login
+    from pg_auth_members m join pg_roles member on member.oid = m.member join pg_roles granted on granted.oid = m.roleid
+    where not member.rolsuper
+      and (member.rolname in ('photometa_app', 'org_admin', 'org_user', 'org_service', 'photometa_operator')
+           or granted.rolname in ('photometa_owner', 'photometa_app', 'org_admin', 'org_user', 'org_service', 'photometa_operator', 'photometa_backup'))
+    group by member.rolname, granted.rolname
+    order by 1, 2";
+
+pub(super) async fn memberships(client: &Client) -> Result<Vec<Finding>, Error> {
+    let callers = ["org_admin", "org_user", "org_service", "photometa_operator"];
+    let mut findings = Vec::new();
+    let mut expected = Vec::new();
+    for row in client.query(MEMBERSHIPS, &[]).await? {
+        let (member, granted): (&str, &str) = (row.try_get("member")?, row.try_get("granted")?);
+        let (admin, is_login): (bool, bool) = (row.try_get("admin")?, row.try_get("is_login")?);
+        let may = if admin { "may become, and let others become," } else { "may become" };
+        let message = format!("{member} {may} {granted}");
+        let fix = format!("revoke {granted} from {member}");
+        findings.push(match granted {
+            granted if is_login && callers.contains(&granted) && !admin => continue,
+            _ if is_login || callers.contains(&member) => Finding::failed("roles", message, fix),
+            // Logins of an administrator's choice: for migrations, for dumps.
+            "photometa_owner" | "photometa_backup" => {
+                expected.push(message);
+                continue;
+            }
+            _ => Finding::warning("roles", format!("{message}, and so act for any organization"), fix),
+        });
+    }
+    if !expected.is_empty() {
+        findings.push(Finding::ok("roles", expected.join("; ")));
+    }
+    Ok(findings)
+}

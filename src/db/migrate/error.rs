@@ -94,7 +94,7 @@ impl fmt::Display for MigrateError {
             }
             Self::RolesMissing(role) => write!(
                 f,
-                "the role {role} may not create roles, and they are missing; have an administrator run deploy/postgres/roles.sql in this database, then grant photometa_owner to {role}"
+                "the role {role} may not create roles, and they or the schema are missing in this database; have an administrator run deploy/postgres/roles.sql in it, or set PHOTOMETA_MIGRATION_URL to a login that may (never the service's own: it must not own what it serves)"
             ),
             Self::NotOwner(role) => write!(
                 f,

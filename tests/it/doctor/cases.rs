@@ -9,6 +9,8 @@ pub struct Case {
     pub recovery: &'static str,
     /// The doctor's check that must fail.
     pub check: &'static str,
+    /// How serious it must find it: `failed`, or `warning` for what somebody may have wanted.
+    pub state: &'static str,
     /// What its message must contain.
     pub named: &'static str,
     /// What the suite's own rules must say; none where they look at fresh databases only.
@@ -16,12 +18,22 @@ pub struct Case {
 }
 
 const fn case(illness: &'static str, check: &'static str, named: &'static str, by_suite: &'static str) -> Case {
-    Case { illness, recovery: "", check, named, by_suite: Some(by_suite) }
+    Case { illness, recovery: "", check, state: "failed", named, by_suite: Some(by_suite) }
 }
 
 /// What only a database in use can have, so that no rule of the suite looks for it.
 const fn drift(illness: &'static str, check: &'static str, named: &'static str) -> Case {
-    Case { illness, recovery: "", check, named, by_suite: None }
+    Case { illness, recovery: "", check, state: "failed", named, by_suite: None }
+}
+
+/// As [`drift`], for what outlives the database.
+const fn role(illness: &'static str, recovery: &'static str, check: &'static str, named: &'static str) -> Case {
+    Case { illness, recovery, check, state: "failed", named, by_suite: None }
+}
+
+/// What may be meant so.
+const fn doubt(illness: &'static str, recovery: &'static str, check: &'static str, named: &'static str) -> Case {
+    Case { illness, recovery, check, state: "warning", named, by_suite: None }
 }
 
 /// Every illness.
@@ -36,6 +48,7 @@ pub const CASES: &[Case] = &[
         illness: "alter role org_user bypassrls",
         recovery: "alter role org_user nobypassrls",
         check: "roles",
+        state: "failed",
         named: "the role org_user has BYPASSRLS",
         by_suite: Some("org_user goes past row security"),
     },
@@ -43,6 +56,7 @@ pub const CASES: &[Case] = &[
         illness: "alter role photometa_app inherit createrole",
         recovery: "alter role photometa_app noinherit nocreaterole",
         check: "roles",
+        state: "failed",
         named: "photometa_app may create roles and inherits",
         by_suite: Some("photometa_app inherits"),
     },
@@ -50,6 +64,7 @@ pub const CASES: &[Case] = &[
         illness: "grant photometa_owner to photometa_app",
         recovery: "revoke photometa_owner from photometa_app",
         check: "login role",
+        state: "failed",
         named: "it may become photometa_owner",
         by_suite: None,
     },
@@ -57,6 +72,7 @@ pub const CASES: &[Case] = &[
         illness: "alter role photometa_backup nobypassrls",
         recovery: "alter role photometa_backup bypassrls",
         check: "roles",
+        state: "failed",
         named: "photometa_backup lacks BYPASSRLS",
         by_suite: None,
     },
@@ -103,14 +119,14 @@ pub const CASES: &[Case] = &[
         "create function companycam_photos.peek() returns bigint language sql security definer
          as 'select count(*) from companycam_photos.photos'",
         "tenancy",
-        "peek() is a function that runs with the rights",
+        "peek() of postgres is a function that runs with the rights",
         "peek goes past row security",
     ),
     drift(
         "create function public.peek() returns bigint language sql security definer
          as 'select count(*) from companycam_photos.photos'",
         "tenancy",
-        "peek() is a function that runs with the rights",
+        "peek() of postgres is a function that runs with the rights",
     ),
     case(
         "grant select on companycam_photos.photos to public",
@@ -200,5 +216,151 @@ pub const CASES: &[Case] = &[
         "alter table companycam_photos.tags owner to postgres",
         "declared schema",
         "table tags is table of postgres, declared as table of photometa_owner",
+    ),
+    // What lies outside of the schema.
+    drift(
+        "create view public.everything as select * from companycam_photos.photos; grant select on public.everything to org_user",
+        "tenancy",
+        "public.everything (org_user) is outside of the schema",
+    ),
+    drift(
+        "create table public.copied as select * from companycam_photos.photos; grant select (s3_key) on public.copied to org_service",
+        "tenancy",
+        "public.copied (org_service) is outside of the schema",
+    ),
+    drift(
+        "create schema archive; grant usage on schema archive to public;
+         create materialized view archive.all_photos as select * from companycam_photos.photos; grant select on archive.all_photos to public",
+        "tenancy",
+        "archive.all_photos (org_admin) is outside of the schema",
+    ),
+    drift(
+        "create table public.parent (organization_id uuid not null); alter table companycam_photos.users inherit public.parent",
+        "tenancy",
+        "companycam_photos.users and public.parent is a parent or child",
+    ),
+    drift(
+        "create function public.open() returns bigint language sql security definer as 'select 1::bigint';
+         alter function public.open() owner to photometa_owner",
+        "tenancy",
+        "public.open() of photometa_owner is a function that runs with the rights",
+    ),
+    drift(
+        "create function public.leak(text) returns boolean language sql leakproof as 'select true'",
+        "tenancy",
+        "public.leak(text) is a function that is called before row security",
+    ),
+    drift(
+        "grant create on schema companycam_photos to org_user",
+        "tenancy",
+        "org_user is a role that may make things in our schema",
+    ),
+    drift(
+        "grant create on schema companycam_photos to org_user",
+        "declared schema",
+        "schema companycam_photos to org_user is create, usage, declared as usage",
+    ),
+    doubt(
+        "grant create on schema public to org_user",
+        "",
+        "tenancy",
+        "public (org_user) is a schema in which a role of the service may make things",
+    ),
+    doubt(
+        "create publication everything for table companycam_photos.photos",
+        "",
+        "tenancy",
+        "everything publishes tenants' rows",
+    ),
+    doubt(
+        "create function public.watch() returns event_trigger language plpgsql as 'begin end';
+         create event trigger watcher on ddl_command_end execute function public.watch()",
+        "",
+        "tenancy",
+        "watcher is an event trigger",
+    ),
+    // What a role is given beside its grants.
+    role(
+        "grant pg_read_all_data to org_user",
+        "revoke pg_read_all_data from org_user",
+        "login role",
+        "it may become pg_read_all_data",
+    ),
+    role(
+        "grant pg_execute_server_program to org_service",
+        "revoke pg_execute_server_program from org_service",
+        "roles",
+        "org_service may become pg_execute_server_program",
+    ),
+    role("grant org_admin to org_user", "revoke org_admin from org_user", "roles", "org_user may become org_admin"),
+    role(
+        "grant org_admin to photometa_app with admin option",
+        "revoke admin option for org_admin from photometa_app",
+        "roles",
+        "photometa_app may become, and let others become, org_admin",
+    ),
+    doubt(
+        "create role stranger login; grant org_admin to stranger",
+        "drop role stranger",
+        "roles",
+        "stranger may become org_admin, and so act for any organization",
+    ),
+    role(
+        "grant set on parameter session_replication_role to org_admin",
+        "revoke set on parameter session_replication_role from org_admin",
+        "tenancy",
+        "org_admin is a role that may switch triggers off",
+    ),
+    role(
+        "alter role photometa_app set app.org_id = 'a0000000-0000-4000-8000-000000000001'",
+        "alter role photometa_app reset app.org_id",
+        "tenancy",
+        "app.org_id=a0000000-0000-4000-8000-000000000001 for photometa_app decides",
+    ),
+    drift(
+        "do $$ begin execute format('alter database %I set row_security = off', current_database()); end $$",
+        "tenancy",
+        "row_security=off for everybody decides",
+    ),
+    drift(
+        "do $$ begin execute format('alter database %I owner to photometa_app', current_database()); end $$",
+        "login role",
+        "photometa_app: it owns the database",
+    ),
+    // What facts other than definitions can hide.
+    drift(
+        "create trigger ts_insert_blocker before update on companycam_photos.tags for each row execute function suppress_redundant_updates_trigger()",
+        "declared schema",
+        "trigger tags.ts_insert_blocker is not declared",
+    ),
+    drift(
+        "alter table companycam_photos.organizations disable trigger all",
+        "declared schema",
+        "(disabled)",
+    ),
+    drift(
+        "alter function companycam_photos.current_user_id() set app.user_id = 'a0000000-0000-4000-8000-000000000011'",
+        "declared schema",
+        "with app.user_id=a0000000-0000-4000-8000-000000000011",
+    ),
+    drift(
+        "alter default privileges for role photometa_owner in schema companycam_photos grant select on tables to org_user",
+        "declared schema",
+        "default grant photometa_owner r to org_user is not declared (select)",
+    ),
+    drift(
+        "grant select (tag) on companycam_photos.tags to org_user with grant option",
+        "declared schema",
+        "grant tags.tag to org_user is not declared (select with grant option)",
+    ),
+    drift(
+        "grant delete on companycam_photos.photos to photometa_backup",
+        "declared schema",
+        "grant photos to photometa_backup is not declared (delete)",
+    ),
+    drift(
+        "alter table companycam_photos.detection_events set unlogged",
+        "declared schema",
+        "table detection_events is unlogged table",
     ),
 ];
