@@ -41,6 +41,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// There is no database to examine.
+    pub fn unreachable(message: String) -> Self {
+        let fix = "see that PostgreSQL runs, that PHOTOMETA_DATABASE_URL names its host, database, login and password, and that \
+                   `photometa migrate up` has been run once: it makes the login role";
+        Self::failed("connection", message, fix)
+    }
+
     fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self { check, state: State::Ok, message: message.into(), fix: None }
     }
@@ -72,10 +79,7 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     let mut client = match super::session(login, "photometa doctor").await {
         Ok(client) => client,
         Err(error) => {
-            let message = format!("the database cannot be reached: {}", super::causes(&error));
-            let fix = "see that PostgreSQL runs, that PHOTOMETA_DATABASE_URL names its host, database, login and password, and that \
-                       `photometa migrate up` has been run once: it makes the login role";
-            return vec![Finding::failed("connection", message, fix)];
+            return vec![Finding::unreachable(format!("the database cannot be reached: {}", super::causes(&error)))];
         }
     };
     // What is asked for by name is PostgreSQL's own, whatever stands in other schemas. A setting that the login was given

@@ -72,6 +72,9 @@ pub async fn layout(client: &impl GenericClient) -> Result<Layout, tokio_postgre
 /// # Errors
 /// The driver's.
 pub async fn openings(client: &impl GenericClient) -> Result<Vec<String>, tokio_postgres::Error> {
+    if layout(client).await? == Layout::Plain {
+        return Ok(Vec::new());
+    }
     let rows = client
         .query(
             "with role as (
@@ -89,7 +92,7 @@ pub async fn openings(client: &impl GenericClient) -> Result<Vec<String>, tokio_
              from pg_depend d
              join pg_extension e on e.oid = d.refobjid and d.refclassid = 'pg_extension'::regclass and e.extname = 'timescaledb'
              join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass, role
-             where d.deptype = 'e' and exists (select from chunk) and has_function_privilege(role.oid, p.oid, 'execute')
+             where d.deptype = 'e' and has_function_privilege(role.oid, p.oid, 'execute')
              group by role.rolname
              order by 1",
             &[],

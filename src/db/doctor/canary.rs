@@ -94,28 +94,22 @@ impl Attacks<'_> {
         let renewed = format!(r#"{{"id": "{}"}}"#, Uuid::now_v7());
 
         for role in ROLES {
-            let me = |canary| Who { role, canary };
             let count = format!("select count(*) from {name}");
             // Without a row of one's own, seeing no foreign one would prove nothing.
-            let (who, what) =
-                (Some(true), format!("{role} does not see its own rows of {table}: the attacks on it prove nothing"));
-            if let Outcome::Number(0) = self.attempt(me(self.canary(who)), &format!("{count} {own}")).await? {
+            let me = Who { role, canary: Some(&self.mine) };
+            if let Outcome::Number(0) = self.attempt(me, &format!("{count} {own}")).await? {
+                let what = format!("{role} does not see its own rows of {table}: the attacks on it prove nothing");
                 self.breaches.push(what);
             }
-            self.nothing(
-                role,
-                Some(true),
-                &format!("{count} {foreign}"),
-                &format!("{role} reads another organization's rows of {table}"),
-            )
-            .await?;
-            self.nothing(role, None, &count, &format!("{role} reads {table} without an organization")).await?;
-            let update = format!("update {name} set {tenant} = {tenant} {foreign}");
-            self.nothing(role, Some(true), &update, &format!("{role} changes another organization's rows of {table}"))
-                .await?;
+            let another = format!("another organization's rows of {table}");
+            self.nothing(role, true, &format!("{count} {foreign}"), &format!("{role} reads {another}")).await?;
+            self.nothing(role, false, &count, &format!("{role} reads {table} without an organization")).await?;
+            if let Some(column) = self.updatable(role, &name).await? {
+                let update = format!("update {name} set {column} = {column} {foreign}");
+                self.nothing(role, true, &update, &format!("{role} changes {another}")).await?;
+            }
             let delete = format!("delete from {name} {foreign}");
-            self.nothing(role, Some(true), &delete, &format!("{role} deletes another organization's rows of {table}"))
-                .await?;
+            self.nothing(role, true, &delete, &format!("{role} deletes {another}")).await?;
             let what = format!("{role} writes rows of another organization into {table}");
             self.refused(role, &insert(&theirs, &renewed), &[SqlState::INSUFFICIENT_PRIVILEGE], &what).await?;
             if refers {
@@ -124,33 +118,42 @@ impl Attacks<'_> {
                 self.refused(role, &insert(&mine, &crossed(&theirs, &renewed)), &states, &what).await?;
             }
         }
-        self.beside(table, &name).await
-    }
-
-    /// Other walls than those between organizations: projects for ordinary users, and everything for operators.
-    async fn beside(&mut self, table: &str, name: &str) -> Result<(), Error> {
         if table != "organizations" {
             let count = format!("select count(*) from {name}");
-            self.nothing("photometa_operator", Some(true), &count, &format!("photometa_operator reads {table}"))
-                .await?;
+            self.nothing("photometa_operator", true, &count, &format!("photometa_operator reads {table}")).await?;
         }
         let column = if table == "projects" { "id" } else { "project_id" };
         let found = "select from pg_attribute where attrelid = to_regclass($1::text) and attname = $2";
         if self.tx.query_opt(found, &[&name, &column]).await?.is_some() {
-            let count = format!("select count(*) from {name} where {column} = '{}'", self.mine.bridge);
-            self.nothing(
-                "org_user",
-                Some(true),
-                &count,
-                &format!("org_user reads rows of {table} of a project it is no member of"),
-            )
-            .await?;
+            let moved =
+                format!(r#"{{"id": "{0}", "s3_key": "{0}", "project_id": "{1}"}}"#, Uuid::now_v7(), self.mine.bridge);
+            self.beside(&name, column, &insert(&mine, &moved)).await?;
         }
         Ok(())
     }
 
-    fn canary(&self, mine: Option<bool>) -> Option<&Canary> {
-        mine.map(|mine| if mine { &self.mine } else { &self.theirs })
+    /// The wall between projects, for ordinary users.
+    async fn beside(&mut self, name: &str, column: &str, insert: &str) -> Result<(), Error> {
+        let table = name.trim_start_matches("companycam_photos.");
+        let beside = format!("where {column} = '{}'", self.mine.bridge);
+        let rows = format!("rows of {table} of a project it is no member of");
+        let count = format!("select count(*) from {name} {beside}");
+        self.nothing("org_user", true, &count, &format!("org_user reads {rows}")).await?;
+        if let Some(updated) = self.updatable("org_user", name).await? {
+            let update = format!("update {name} set {updated} = {updated} {beside}");
+            self.nothing("org_user", true, &update, &format!("org_user changes {rows}")).await?;
+        }
+        let delete = format!("delete from {name} {beside}");
+        self.nothing("org_user", true, &delete, &format!("org_user deletes {rows}")).await?;
+        self.refused("org_user", insert, &[SqlState::INSUFFICIENT_PRIVILEGE], &format!("org_user writes {rows}")).await
+    }
+
+    /// A column that a role may update: about the others row security is not even asked.
+    async fn updatable(&self, role: &str, name: &str) -> Result<Option<String>, Error> {
+        let query = "select quote_ident(attname) from pg_attribute
+                     where attrelid = to_regclass($1::text) and attnum > 0 and not attisdropped
+                       and has_column_privilege($2::text, attrelid, attnum, 'update') order by attnum limit 1";
+        self.tx.query_opt(query, &[&name, &role]).await?.map(|row| row.try_get(0)).transpose()
     }
 
     /// A row of a table as JSON, read by its own administrator (organizations: by an operator).
@@ -184,10 +187,10 @@ impl Attacks<'_> {
         }
     }
 
-    /// Expects that a statement is refused, or finds nothing.
-    async fn nothing(&mut self, role: &'static str, mine: Option<bool>, sql: &str, breach: &str) -> Result<(), Error> {
+    /// Expects that a statement is refused, or finds nothing; asked in the own organization or in none.
+    async fn nothing(&mut self, role: &'static str, scoped: bool, sql: &str, breach: &str) -> Result<(), Error> {
         self.made += 1;
-        let outcome = self.attempt(Who { role, canary: self.canary(mine) }, sql).await?;
+        let outcome = self.attempt(Who { role, canary: scoped.then_some(&self.mine) }, sql).await?;
         match outcome {
             Outcome::Number(0) => {}
             Outcome::Number(rows) => self.breaches.push(format!("{breach} ({rows})")),

@@ -168,6 +168,17 @@ pub const CASES: &[Case] = &[
         "org_user reads rows of tags of a project it is no member of (2)",
     ),
     drift(
+        "alter policy detections_member on companycam_photos.detections
+           using (organization_id = companycam_photos.current_org()) with check (organization_id = companycam_photos.current_org())",
+        "isolation",
+        "org_user changes rows of detections of a project it is no member of (1)",
+    ),
+    drift(
+        "alter policy photos_member on companycam_photos.photos with check (organization_id = companycam_photos.current_org())",
+        "isolation",
+        "org_user writes rows of photos of a project it is no member of",
+    ),
+    drift(
         "create or replace function companycam_photos.current_org() returns uuid language sql stable
          return 'a0000000-0000-4000-8000-000000000001'::uuid",
         "declared schema",
