@@ -50,6 +50,10 @@ describe:
 doctor:
     cargo run -- doctor
 
+# Line coverage; needs cargo-tarpaulin. Commands that tests start as programs are not counted.
+coverage:
+    cargo tarpaulin --engine ptrace --locked --target-dir target/coverage --timeout 900 --out Stdout -- --test-threads 4
+
 # The Python worker against a server of its own.
 examples:
     cargo build --locked

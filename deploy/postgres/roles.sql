@@ -5,7 +5,7 @@
 --   photometa_owner     owns the schema and every table; nobody logs in as it
 --   photometa_app       the service logs in as it; has no right on any table, becomes one of the next four
 --   org_admin, org_user, org_service, photometa_operator   what a credential's role may do, per transaction
---   photometa_backup    reads past row security, for dumps and retention (needs a superuser to create)
+--   photometa_backup    reads past row security, for dumps (needs a superuser to create)
 
 do $roles$
 declare
@@ -40,7 +40,9 @@ begin
     end if;
 
     -- The migrating role acts as the owner; the service becomes a data role, and nothing else.
-    if not pg_has_role(current_user, 'photometa_owner', 'member') then
+    -- Since 16 whoever made a role is a member without the right to act as it.
+    if not pg_has_role(current_user, 'photometa_owner',
+                       case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
         execute format('grant photometa_owner to %I', current_user);
     end if;
     if not pg_has_role('photometa_app', 'org_admin', 'member')
