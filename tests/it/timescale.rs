@@ -154,7 +154,8 @@ async fn hypertable_keeps_rows_and_lets_nobody_reach_a_chunk() {
             "select timescaledb.add_job('pg_catalog.version', '1 day')",
             "select timescaledb.show_chunks('companycam_photos.detection_events')",
         ] {
-            assert!(attempt(&login, role, sql).await.is_err(), "{role}: {sql}");
+            let refused = attempt(&login, role, sql).await;
+            assert_eq!(refused, Err(SqlState::INSUFFICIENT_PRIVILEGE), "{role}: {sql}");
         }
     }
     for (role, seen) in [("org_admin", 302), ("org_service", 302), ("org_user", 152)] {
