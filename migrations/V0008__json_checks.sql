@@ -1,18 +1,16 @@
 -- The database checks the shape of `results`, `user_feedback` and `edits` too, for whoever writes past the service. The
 -- checks hold the main rules of migrations/json/; migrations/README.md says what they leave out, and why.
--- Reads every detection and feedback once, while both tables are locked: some 5 µs for each. A row that breaks a rule
--- makes the version fail; it names the constraint, and nothing has changed then.
--- Old code meanwhile: sees no difference. Undo: undo/U0008__json_checks.sql.
+-- They bind what is written from now on. Rows that are there are read by the next version, under a lock that hinders
+-- nobody; this one reads none, and so has no bracket.
+-- Old code meanwhile: sees no difference. Undo: undo/U0008__json_checks.sql, which reads every row.
 
 set local citus.multi_shard_modify_mode = 'sequential';
-
--- As in every version that reads rows, although check constraints are validated past row security anyway.
-alter table companycam_photos.detections no force row level security;
-alter table companycam_photos.feedback no force row level security;
 
 -- How the paths read: there is no element for which it cannot be shown that it is as it must be. `exists(@ ? (…))` is
 -- false, not unknown, where a member is missing or of another type, so that neither slips through; `is true` does the
 -- same for the whole. Only a string starts with "". Sums may pass 1 by a millionth, the rounding of fractions.
+-- A side may be 0 or a little less: old code kept such boxes, cut off at the image's edge. It let pixels lie outside by
+-- a millionth of the image's longer side, which is 0.01 of a side that is ten thousand times shorter.
 do $$ begin
     alter table companycam_photos.detections drop constraint detections_results_check;
     alter table companycam_photos.detections add constraint detections_results_check check ((
@@ -21,12 +19,11 @@ do $$ begin
         and results @@ '!exists($.objects[*] ? (
             !exists(@ ? (@.object_id starts with "" && @.label starts with ""))
             || exists(@.confidence ? (!exists(@ ? (@ >= 0 && @ <= 1))))
-            || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > 0 && @.height > 0
+            || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > -0.01 && @.height > -0.01
                 && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
             || exists(@.polygon ? (!exists(@ ? (@.points.size() >= 3))))))'
     ) is true) not valid;
 end $$;
-do $$ begin alter table companycam_photos.detections validate constraint detections_results_check; end $$;
 
 do $$ begin
     alter table companycam_photos.detections drop constraint detections_user_feedback_check;
@@ -40,17 +37,16 @@ do $$ begin
         and user_feedback @@ '!exists($.edits[*] ? (!exists(@ ? (
             exists(@.remove ? (@.object_id starts with ""))
             || exists(@.relabel ? (@.object_id starts with "" && @.label starts with ""))
-            || exists(@.move ? (@.object_id starts with "" && exists(@.box ? (@.x >= 0 && @.y >= 0 && @.width > 0
-                && @.height > 0 && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
+            || exists(@.move ? (@.object_id starts with "" && exists(@.box ? (@.x >= 0 && @.y >= 0 && @.width > -0.01
+                && @.height > -0.01 && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
             || exists(@.add.object ? (!(
                 !exists(@ ? (@.object_id starts with "" && @.label starts with ""))
                 || exists(@.confidence ? (!exists(@ ? (@ >= 0 && @ <= 1))))
-                || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > 0 && @.height > 0
+                || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > -0.01 && @.height > -0.01
                     && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
                 || exists(@.polygon ? (!exists(@ ? (@.points.size() >= 3)))))))))))'
     ) is true) not valid;
 end $$;
-do $$ begin alter table companycam_photos.detections validate constraint detections_user_feedback_check; end $$;
 
 do $$ begin
     alter table companycam_photos.feedback drop constraint feedback_edits_check;
@@ -61,17 +57,13 @@ do $$ begin
         and edits @@ '!exists($[*] ? (!exists(@ ? (
             exists(@.remove ? (@.object_id starts with ""))
             || exists(@.relabel ? (@.object_id starts with "" && @.label starts with ""))
-            || exists(@.move ? (@.object_id starts with "" && exists(@.box ? (@.x >= 0 && @.y >= 0 && @.width > 0
-                && @.height > 0 && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
+            || exists(@.move ? (@.object_id starts with "" && exists(@.box ? (@.x >= 0 && @.y >= 0 && @.width > -0.01
+                && @.height > -0.01 && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
             || exists(@.add.object ? (!(
                 !exists(@ ? (@.object_id starts with "" && @.label starts with ""))
                 || exists(@.confidence ? (!exists(@ ? (@ >= 0 && @ <= 1))))
-                || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > 0 && @.height > 0
+                || exists(@.box ? (!exists(@ ? (@.x >= 0 && @.y >= 0 && @.width > -0.01 && @.height > -0.01
                     && @.x + @.width <= 1.000001 && @.y + @.height <= 1.000001))))
                 || exists(@.polygon ? (!exists(@ ? (@.points.size() >= 3)))))))))))'
     ) is true) not valid;
 end $$;
-do $$ begin alter table companycam_photos.feedback validate constraint feedback_edits_check; end $$;
-
-alter table companycam_photos.detections force row level security;
-alter table companycam_photos.feedback force row level security;

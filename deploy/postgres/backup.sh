@@ -66,7 +66,9 @@ select case
     when not has_schema_privilege(:'role', 'companycam_photos', 'usage') then
         format('%s may not use the schema companycam_photos; run deploy/postgres/roles.sql as a superuser', :'role')
     when exists (select from pg_extension where extname = 'timescaledb')
-         and exists (select from pg_inherits where inhparent::regclass::text = 'companycam_photos.detection_events') then
+         and exists (
+             select from pg_inherits join pg_class c on c.oid = inhparent
+             where c.relname = 'detection_events' and c.relnamespace = to_regnamespace('companycam_photos')) then
         'detection_events is a hypertable, whose rows are in chunks outside of the schema: this dump would lack them; dump the whole database as a superuser, see deploy/README.md'
     else (
         select format('%s may not read %s; run deploy/postgres/roles.sql as a superuser', :'role', string_agg(relname, ', '))

@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use super::Failure;
 use super::database::Reached;
 use crate::config::Database;
-use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS, Work};
+use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS};
 use crate::db::{catalog, describe, hypertable};
 
 /// Brings the schema to a version. Without a database URL, that of the private PostgreSQL.
@@ -135,12 +135,15 @@ fn plan(versions: &[Planned]) -> String {
             "-- {name}: {} statements, one transaction; its locks are held to the end of it",
             statements.len()
         );
-        for PlannedStatement { text: sql, touched } in statements {
+        for (number, PlannedStatement { text: sql, touched }) in (1..).zip(statements) {
+            text.push('\n');
             match touched {
-                None => text += "\n-- its locks are not known here: read it\n",
-                Some(touched) if touched.is_empty() => text.push('\n'),
+                None => {
+                    let _ = writeln!(text, "-- statement {number}\n-- its locks are not known here: read it");
+                }
+                Some(touched) if touched.is_empty() => {}
                 Some(touched) => {
-                    text.push('\n');
+                    let _ = writeln!(text, "-- statement {number}");
                     text.extend(touched.iter().map(lock));
                 }
             }
@@ -152,14 +155,7 @@ fn plan(versions: &[Planned]) -> String {
 }
 
 fn lock(touched: &Touched) -> String {
-    let Touched { table, lock, work, rows, size } = touched;
-    let rows = rows.map_or_else(|| "unknown number of".to_owned(), |rows| format!("about {rows}"));
-    let work = match work {
-        Work::Catalogue => "no row is touched",
-        Work::Reads => "every row is read",
-        Work::Rewrites => "every row is rewritten",
-    };
-    format!("-- {table}: {lock}, which blocks {}; {work} ({rows} rows, {size})\n", lock.blocks())
+    format!("-- {touched}\n")
 }
 
 async fn described(observer: &Observer, facts: bool, write: Option<&Path>) -> Result<String, Failure> {

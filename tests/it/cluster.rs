@@ -4,6 +4,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, mpsc};
 
@@ -73,6 +74,26 @@ impl TestDatabase {
     /// How an administrator connects: past row security, for arranging and asserting only.
     pub fn superuser(&self) -> Config {
         CLUSTER.postgres.config("postgres", &self.name)
+    }
+
+    /// A program that finds the database by libpq's variables.
+    pub fn command(&self, program: impl AsRef<Path>, user: &str) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command.env("PGHOST", CLUSTER.postgres.socket_dir()).env("PGPORT", CLUSTER.postgres.port().to_string());
+        command.env("PGUSER", user).env("PGDATABASE", &self.name);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The schema as pg_dump tells it.
+    pub fn schema(&self) -> String {
+        let mut dump = self.command("pg_dump", "postgres");
+        let output =
+            dump.args(["--schema-only", "--schema=companycam_photos"]).output().expect("pg_dump is in the PATH");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        // Newer versions bracket the dump with a random word.
+        text.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -13,6 +13,7 @@ use crate::world::World;
 
 mod agreement;
 mod database;
+mod upgrade;
 
 const RESULTS: &str = include_str!("../../migrations/json/results.schema.json");
 const USER_FEEDBACK: &str = include_str!("../../migrations/json/user_feedback.schema.json");

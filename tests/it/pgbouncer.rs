@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use photometa::pb;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
@@ -62,8 +63,7 @@ fn prepares(program: &Path) -> bool {
 async fn start(program: &Path, database: &TestDatabase) -> Pgbouncer {
     let server = database.app();
     let tokio_postgres::config::Host::Unix(socket) = &server.get_hosts()[0] else { panic!("a socket in {server:?}") };
-    let folder = Folder::new("pgbouncer");
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::made("pgbouncer");
     let prepares = prepares(program);
     let statements = if prepares { "max_prepared_statements = 200" } else { "" };
     let text = format!(
@@ -152,7 +152,8 @@ async fn rounds(client: Client, number_of: usize) {
             }
         }
         // Outside of a transaction there is no scope, and so no right.
-        assert!(client.batch_execute(photos).await.is_err());
+        let refused = client.batch_execute(photos).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused:?}");
     }
 }
 

@@ -1,65 +1,23 @@
-//! `migrate plan` against the truth: every statement of every version, and a collection of others, is executed step by
-//! step, and pg_locks shows which locks it really took.
+//! `migrate plan` against the truth: every statement of every version, and a collection of others, is executed in a
+//! transaction of its own, and PostgreSQL shows which locks it really took and which tables it really read or rewrote.
 
-use photometa::db::migrate::{Lock, Migrator, VERSIONS, Version, Work, split};
+use std::collections::BTreeMap;
+
+use photometa::db::migrate::{Lock, Migrator, Planned, PlannedStatement, VERSIONS, Version, Work, newest};
 use tokio_postgres::Client;
 
+use self::statements::{OTHERS, UNKNOWN};
 use crate::cluster::{TestDatabase, connect};
 
-/// Statements that versions to come may hold, on tables that are there, with the work each does.
-const OTHERS: &[(&str, Work)] = &[
-    ("alter table companycam_photos.photos add column note text", Work::Catalogue),
-    ("alter table companycam_photos.photos alter column note set default 'x'", Work::Catalogue),
-    ("alter table companycam_photos.photos drop column note", Work::Catalogue),
-    ("alter table companycam_photos.photos add constraint photos_a_check check (width > 0) not valid", Work::Catalogue),
-    ("alter table companycam_photos.photos validate constraint photos_a_check", Work::Reads),
-    ("alter table companycam_photos.photos add constraint photos_b_check check (height > 0)", Work::Reads),
-    ("alter table companycam_photos.photos drop constraint photos_b_check", Work::Catalogue),
-    ("alter table companycam_photos.photos alter column s3_url type varchar(3000)", Work::Rewrites),
-    ("alter table companycam_photos.tags alter column confidence set not null", Work::Reads),
-    ("alter table companycam_photos.tags alter column tag set statistics 200", Work::Catalogue),
-    ("alter table companycam_photos.tags drop constraint tags_photo_id_fkey", Work::Catalogue),
-    (
-        "alter table companycam_photos.tags add constraint tags_photo_id_fkey foreign key (organization_id, project_id, photo_id) references companycam_photos.photos (organization_id, project_id, id) not valid",
-        Work::Catalogue,
-    ),
-    ("create index tags_a_idx on companycam_photos.tags (organization_id, source)", Work::Reads),
-    (
-        "do $$ begin create unique index tags_b_idx on companycam_photos.tags (organization_id, id, source); end $$",
-        Work::Reads,
-    ),
-    ("drop index companycam_photos.tags_a_idx", Work::Catalogue),
-    (
-        "create policy tags_extra on companycam_photos.tags for select to org_user using (exists (select from companycam_photos.projects))",
-        Work::Catalogue,
-    ),
-    ("drop policy tags_extra on companycam_photos.tags", Work::Catalogue),
-    ("alter table companycam_photos.tags no force row level security", Work::Catalogue),
-    ("insert into companycam_photos.tags select * from companycam_photos.tags where false", Work::Catalogue),
-    ("update companycam_photos.tags set tag = tag where false", Work::Catalogue),
-    ("delete from companycam_photos.tags where false", Work::Catalogue),
-    ("comment on table companycam_photos.users is 'The people.'", Work::Catalogue),
-    ("comment on column companycam_photos.users.email is 'Address.'", Work::Catalogue),
-    (
-        "create table companycam_photos.notes (organization_id uuid, id uuid, user_id uuid, foreign key (organization_id, user_id) references companycam_photos.users (organization_id, id))",
-        Work::Catalogue,
-    ),
-    ("truncate companycam_photos.feedback", Work::Catalogue),
-    ("drop table companycam_photos.feedback", Work::Catalogue),
-];
+mod statements;
 
-/// The locks of this session on the tables, strong enough to hinder somebody. A dropped table's lock stays.
-async fn held(session: &Client, tables: &[(u32, String)]) -> Vec<(String, String)> {
-    let query = "select relation, mode from pg_locks where pid = pg_backend_pid() and granted and relation is not null
-                 and mode not in ('AccessShareLock', 'RowShareLock') order by 1, 2";
-    let mut locks = Vec::new();
-    for row in session.query(query, &[]).await.unwrap() {
-        let relation: u32 = row.try_get("relation").unwrap();
-        if let Some((_, name)) = tables.iter().find(|(table, _)| *table == relation) {
-            locks.push((name.clone(), row.try_get("mode").unwrap()));
-        }
-    }
-    locks
+const LOCKS: [Lock; 5] =
+    [Lock::RowExclusive, Lock::ShareUpdateExclusive, Lock::Share, Lock::ShareRowExclusive, Lock::AccessExclusive];
+
+/// The versions of this program and one more.
+fn with(up: &'static str) -> &'static [Version] {
+    let next = Version { name: "V9999__next", up, down: "" };
+    VERSIONS.iter().copied().chain([next]).collect::<Vec<_>>().leak()
 }
 
 /// `ACCESS EXCLUSIVE` as pg_locks writes it.
@@ -69,37 +27,65 @@ fn mode(lock: Lock) -> String {
     words.split(' ').map(word).collect::<String>() + "Lock"
 }
 
-/// Plans a version, then executes it statement by statement; answers how many locks were compared.
-async fn compare(database: &TestDatabase, versions: &'static [Version]) -> usize {
-    let migrator = Migrator::with_versions(&database.superuser(), versions).await.unwrap();
-    let planned = migrator.plan().await.unwrap().swap_remove(0);
-    let session = migrator.client();
-    let query = "select oid, relname::text from pg_class
+/// How often a table was read from end to end, and the file it is in.
+type State = (i64, Option<u32>);
+
+/// The tables by their identity, because a dropped one has no name any more.
+async fn states(session: &Client) -> BTreeMap<u32, (String, State)> {
+    let query = "select oid, relname::text, pg_stat_get_xact_numscans(oid), pg_relation_filenode(oid) from pg_class
                  where relnamespace = 'companycam_photos'::regnamespace and relkind in ('r', 'p')";
     let rows = session.query(query, &[]).await.unwrap();
-    let before: Vec<_> = rows.iter().map(|row| (row.try_get(0).unwrap(), row.try_get(1).unwrap())).collect();
-    let mut compared = 0;
-    session.batch_execute("begin; set local lock_timeout = 0").await.unwrap();
-    let mut locks = held(session, &before).await;
-    for statement in &planned.statements {
-        session.batch_execute(&statement.text).await.unwrap_or_else(|error| panic!("{}: {error:?}", statement.text));
-        let now = held(session, &before).await;
-        let touched = statement.touched.as_ref().unwrap_or_else(|| panic!("nobody knows: {}", statement.text));
-        let told: Vec<_> = touched.iter().map(|touched| (touched.table.clone(), mode(touched.lock))).collect();
-        for lock in now.iter().filter(|lock| !locks.contains(lock)) {
-            // A stronger lock that was told stands for the weaker ones on the same table.
-            let stronger =
-                touched.iter().any(|touched| touched.table == lock.0 && touched.lock == Lock::AccessExclusive);
-            assert!(told.contains(lock) || stronger, "{}: took {lock:?}, told {told:?}", statement.text);
-            compared += 1;
+    let state = |row: &tokio_postgres::Row| {
+        (row.try_get(0).unwrap(), (row.try_get(1).unwrap(), (row.try_get(2).unwrap(), row.try_get(3).unwrap())))
+    };
+    rows.iter().map(state).collect()
+}
+
+/// The strongest lock of this transaction on each table, where it is one that hinders somebody.
+async fn taken(session: &Client, tables: &BTreeMap<u32, (String, State)>) -> BTreeMap<String, Lock> {
+    let query = "select relation, mode from pg_locks where pid = pg_backend_pid() and granted and relation is not null";
+    let mut strongest: BTreeMap<String, Lock> = BTreeMap::new();
+    for row in session.query(query, &[]).await.unwrap() {
+        let (relation, found): (u32, String) = (row.try_get(0).unwrap(), row.try_get(1).unwrap());
+        let lock = LOCKS.into_iter().find(|lock| mode(*lock) == found);
+        if let (Some((name, _)), Some(lock)) = (tables.get(&relation), lock) {
+            let known = strongest.entry(name.clone()).or_insert(lock);
+            *known = lock.max(*known);
         }
-        for lock in &told {
-            assert!(now.contains(lock), "{}: told {lock:?}, holds {now:?}", statement.text);
-            compared += 1;
-        }
-        locks = now;
     }
-    session.batch_execute("rollback").await.unwrap();
+    strongest
+}
+
+/// Executes a planned version, each statement in a transaction of its own, so that what it takes is not there already;
+/// answers how many locks were as told, all of them being so.
+async fn compare(session: &Client, version: &Planned) -> usize {
+    // What the version makes itself is in nobody's way, and not in the plan.
+    let there: Vec<u32> = states(session).await.into_keys().collect();
+    let mut compared = 0;
+    for PlannedStatement { text, touched } in &version.statements {
+        let touched = touched.as_ref().unwrap_or_else(|| panic!("nobody knows: {text}"));
+        session.batch_execute("begin; set local lock_timeout = 0").await.unwrap();
+        let mut before = states(session).await;
+        before.retain(|table, _| there.contains(table));
+        session.batch_execute(text).await.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        let (after, taken) = (states(session).await, taken(session, &before).await);
+        session.batch_execute("commit").await.unwrap();
+
+        let told: BTreeMap<_, _> = touched.iter().map(|touched| (touched.table.clone(), touched.lock)).collect();
+        assert_eq!(taken, told, "{text}");
+        for (table, (name, (read, file))) in before {
+            let Some((_, (read_now, file_now))) = after.get(&table) else { continue };
+            let work = match (*read_now > read, *file_now != file) {
+                (false, _) => Work::Catalogue,
+                (true, false) => Work::Reads,
+                (true, true) => Work::Rewrites,
+            };
+            let told = touched.iter().find(|touched| touched.table == name).map(|touched| touched.work);
+            // Of a table that is only read, which hinders nobody, nothing is told.
+            assert!(told.unwrap_or(Work::Reads) >= work, "{text}: {work:?} on {name}, told {told:?}");
+        }
+        compared += told.len();
+    }
     compared
 }
 
@@ -109,40 +95,80 @@ async fn plan_tells_the_locks_that_every_version_takes() {
     for (number, version) in (0..).zip(VERSIONS) {
         let database = TestDatabase::empty().await;
         Migrator::connect(&database.superuser()).await.unwrap().up_to(number).await.unwrap();
+        let versions = &VERSIONS[..=number as usize];
+        let migrator = Migrator::with_versions(&database.superuser(), versions).await.unwrap();
+        let planned = migrator.plan().await.unwrap().swap_remove(0);
 
-        compared += compare(&database, &VERSIONS[..=number as usize]).await;
+        compared += compare(migrator.client(), &planned).await;
 
-        assert!(split(version.up).len() > 1, "{}", version.name);
+        assert!(planned.statements.len() > 1, "{}", version.name);
     }
-    assert!(compared > 15, "only {compared}");
+    assert!(compared >= 15, "only {compared}");
 }
 
 #[tokio::test]
 async fn plan_tells_the_locks_and_the_work_of_other_statements() {
+    let database = TestDatabase::clone_template().await;
     let mut compared = 0;
     for (statement, work) in OTHERS {
-        let database = TestDatabase::clone_template().await;
         // Each on what those before it left, so that they may build on one another.
-        let before: String = OTHERS
-            .iter()
-            .map(|(sql, _)| *sql)
-            .take_while(|sql| sql != statement)
-            .fold(String::new(), |all, sql| all + sql + ";");
-        let admin = connect(&database.superuser()).await;
-        admin.batch_execute(&format!("set role photometa_owner; {before}")).await.unwrap();
-        let versions: Vec<Version> =
-            VERSIONS.iter().copied().chain([Version { name: "V9999__next", up: statement, down: "" }]).collect();
-        let versions: &'static [Version] = versions.leak();
-
-        let migrator = Migrator::with_versions(&database.superuser(), versions).await.unwrap();
+        let migrator = Migrator::with_versions(&database.superuser(), with(statement)).await.unwrap();
         let planned = migrator.plan().await.unwrap().swap_remove(0);
-        drop(migrator);
-        compared += compare(&database, versions).await;
+
+        compared += compare(migrator.client(), &planned).await;
 
         let touched = planned.statements[0].touched.as_ref().unwrap();
-        assert_eq!(touched[0].work, *work, "{statement}");
+        let told = touched.first().map_or(Work::Catalogue, |touched| touched.work);
+        assert_eq!((planned.statements.len(), told), (1, *work), "{statement}");
     }
-    assert!(compared > 2 * OTHERS.len(), "only {compared}");
+    assert!(compared > OTHERS.len(), "only {compared}");
+}
+
+#[tokio::test]
+async fn plan_says_nothing_of_statements_that_have_to_be_read() {
+    let database = TestDatabase::clone_template().await;
+    let all: &'static str = UNKNOWN.join(";\n").leak();
+
+    let migrator = Migrator::with_versions(&database.superuser(), with(all)).await.unwrap();
+    let planned = migrator.plan().await.unwrap().swap_remove(0);
+
+    assert_eq!(planned.statements.len(), UNKNOWN.len());
+    for PlannedStatement { text, touched } in planned.statements {
+        assert_eq!(touched, None, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn plan_says_under_which_earlier_lock_rows_are_read() {
+    let database = TestDatabase::clone_template().await;
+    let up = "create index users_a_idx on companycam_photos.users (organization_id);
+              alter table companycam_photos.users add constraint users_a_check check (email <> '') not valid;
+              alter table companycam_photos.users validate constraint users_a_check;
+              comment on table companycam_photos.users is 'People.';
+              alter table companycam_photos.users alter column first_name set not null;
+              alter table companycam_photos.photos validate constraint photos_width_check";
+
+    let migrator = Migrator::with_versions(&database.superuser(), with(up)).await.unwrap();
+    let planned = migrator.plan().await.unwrap().swap_remove(0);
+
+    let touched: Vec<_> = planned.statements.iter().map(|statement| &statement.touched.as_ref().unwrap()[0]).collect();
+    let strongest = Some((Lock::AccessExclusive, 2));
+    let held: Vec<_> = touched.iter().map(|touched| touched.held).collect();
+    assert_eq!(held, [None, None, strongest, strongest, None, None]);
+    let told = touched.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for (told, begins) in std::iter::zip(
+        &told,
+        [
+            "users: SHARE, which blocks writes; every row is read (",
+            "users: ACCESS EXCLUSIVE, which blocks reads and writes; no row is touched (",
+            "users: SHARE UPDATE EXCLUSIVE, but under ACCESS EXCLUSIVE, held since statement 2, which blocks reads and writes; every row is read (",
+            "users: SHARE UPDATE EXCLUSIVE, which blocks other changes of the schema and vacuum; no row is touched (",
+            "users: ACCESS EXCLUSIVE, which blocks reads and writes; every row is read (",
+            "photos: SHARE UPDATE EXCLUSIVE, which blocks other changes of the schema and vacuum; every row is read (",
+        ],
+    ) {
+        assert!(told.starts_with(begins), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -152,14 +178,12 @@ async fn plan_counts_rows_and_says_what_it_does_not_know() {
     admin.batch_execute("analyze companycam_photos.users").await.unwrap();
     let up =
         "lock table companycam_photos.users; create index users_a_idx on companycam_photos.users (organization_id)";
-    let versions: Vec<Version> =
-        VERSIONS.iter().copied().chain([Version { name: "V9999__next", up, down: "" }]).collect();
 
-    let migrator = Migrator::with_versions(&database.superuser(), versions.leak()).await.unwrap();
+    let migrator = Migrator::with_versions(&database.superuser(), with(up)).await.unwrap();
     let planned = migrator.plan().await.unwrap();
 
     assert_eq!(planned[0].statements[0].touched, None);
     let touched = planned[0].statements[1].touched.as_ref().unwrap();
     assert_eq!((touched[0].table.as_str(), touched[0].lock, touched[0].rows), ("users", Lock::Share, Some(6)));
-    assert_eq!(migrator.current().await.unwrap(), Some(photometa::db::migrate::newest()), "a plan changes nothing");
+    assert_eq!(migrator.current().await.unwrap(), Some(newest()), "a plan changes nothing");
 }

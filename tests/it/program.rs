@@ -28,6 +28,19 @@ impl Folder {
         let _ = fs::remove_dir_all(&folder);
         Self(folder)
     }
+
+    /// The same, and it is there.
+    pub fn made(name: &str) -> Self {
+        let folder = Self::new(name);
+        fs::create_dir_all(&folder.0).unwrap();
+        folder
+    }
+
+    /// The names of what is in it.
+    pub fn files(&self) -> Vec<String> {
+        let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
 }
 
 impl Drop for Folder {

@@ -2,8 +2,11 @@
 //! the rules of PostgreSQL's manual (Explicit Locking, and the page of each command); a test compares what is told
 //! here with what pg_locks shows.
 
+mod alter;
+
 use std::fmt;
 
+use self::alter::alter;
 use super::statement::{Statement, split};
 
 /// A table lock, weakest first. Weaker ones, which only reading takes, hinder nobody and are not told.
@@ -41,22 +44,38 @@ impl fmt::Display for Lock {
     }
 }
 
-/// How long a lock is held depends on what is done under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long a lock is held depends on what is done under it. The least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// The catalogue alone changes.
     Catalogue,
     /// Every row is read.
     Reads,
+    /// The rows that it names are found and written.
+    Writes,
     /// Every row is written anew, and every index built.
     Rewrites,
+    /// Every row goes, and none is read for it.
+    Loses,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Catalogue => "no row is touched",
+            Self::Reads => "every row is read",
+            Self::Writes => "the rows that it names are found and written",
+            Self::Rewrites => "every row is rewritten",
+            Self::Loses => "every row is lost, at once",
+        })
+    }
 }
 
 /// What a statement does to a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
     /// The table; or an index or foreign key, of which the tables are meant; or `… references`: the tables that the
-    /// foreign keys of a table refer to.
+    /// foreign keys of a table refer to; or `photos.user_id`: the other tables of the foreign keys that have the column.
     pub name: String,
     /// The lock it takes.
     pub lock: Lock,
@@ -70,6 +89,8 @@ pub(super) fn effects(statement: &Statement) -> Option<Vec<Effect>> {
     match words.as_slice() {
         ["do", ..] => nested(statement.body.as_deref()?),
         ["begin", _, ..] => effects(&Statement { words: statement.words[1..].to_vec(), ..statement.clone() }),
+        // What depends on it may be anywhere.
+        ["drop" | "truncate", .., "cascade"] => None,
         ["set" | "reset" | "grant" | "revoke" | "begin" | "end", ..]
         | ["create", "or", "replace", "function", ..]
         | ["create" | "drop" | "alter", "function" | "schema" | "role", ..]
@@ -77,21 +98,22 @@ pub(super) fn effects(statement: &Statement) -> Option<Vec<Effect>> {
         | ["comment", "on", "schema" | "function" | "index" | "policy" | "constraint", ..] => Some(Vec::new()),
         ["comment", "on", "table", table, ..] => one(table, Lock::ShareUpdateExclusive),
         ["comment", "on", "column", column, ..] => one(column.split('.').next()?, Lock::ShareUpdateExclusive),
-        ["create", "table", rest @ ..] => Some(references(rest, "")),
+        // The parent is locked too.
+        ["create", "table", rest @ ..] if rest.contains(&"inherits") || rest.contains(&"partition") => None,
+        ["create", "table", rest @ ..] => Some(references(rest, "", Work::Catalogue)),
         ["create", "index", rest @ ..] | ["create", "unique", "index", rest @ ..] => index(rest),
         ["create" | "drop" | "alter", "policy", rest @ ..] => one(after(rest, "on")?, Lock::AccessExclusive),
         ["create", "trigger", rest @ ..] => one(after(rest, "on")?, Lock::ShareRowExclusive),
         ["drop", "table", rest @ ..] => {
             // The tables it refers to lose triggers of theirs.
-            let both = |name: &str| [name.to_owned(), format!("{name} references")];
-            Some(names(rest).flat_map(both).map(|name| effect(&name, Lock::AccessExclusive)).collect())
+            let others = |name| effect(&format!("{name} references"), Lock::AccessExclusive);
+            Some(names(rest).flat_map(|name| [lost(name), others(name)]).collect())
         }
-        ["drop", "index", rest @ ..] | ["truncate", rest @ ..] => {
-            Some(names(rest).map(|name| effect(name, Lock::AccessExclusive)).collect())
-        }
+        ["truncate", rest @ ..] => Some(names(rest).map(lost).collect()),
+        ["drop", "index", rest @ ..] => Some(names(rest).map(|name| effect(name, Lock::AccessExclusive)).collect()),
         ["alter", "table", rest @ ..] => alter(rest),
         ["insert", "into", table, ..] | ["delete", "from", table, ..] | ["update", table, ..] => {
-            one(table, Lock::RowExclusive)
+            Some(vec![Effect { name: (*table).to_owned(), lock: Lock::RowExclusive, work: Work::Writes }])
         }
         ["select", "protect", "(", table, ..] => {
             one(table.trim_matches('\'').rsplit('.').next()?, Lock::AccessExclusive)
@@ -102,6 +124,10 @@ pub(super) fn effects(statement: &Statement) -> Option<Vec<Effect>> {
 
 fn effect(name: &str, lock: Lock) -> Effect {
     Effect { name: name.to_owned(), lock, work: Work::Catalogue }
+}
+
+fn lost(name: &str) -> Effect {
+    Effect { work: Work::Loses, ..effect(name, Lock::AccessExclusive) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the arms of `effects` answer an option")]
@@ -133,41 +159,7 @@ fn index(rest: &[&str]) -> Option<Vec<Effect>> {
 }
 
 /// Tables that foreign keys refer to are locked against writes while the key is made.
-fn references(words: &[&str], without: &str) -> Vec<Effect> {
+fn references(words: &[&str], without: &str, work: Work) -> Vec<Effect> {
     let referred = words.windows(2).filter(|pair| pair[0] == "references" && pair[1] != without);
-    referred.map(|pair| effect(pair[1], Lock::ShareRowExclusive)).collect()
-}
-
-fn alter(rest: &[&str]) -> Option<Vec<Effect>> {
-    let table = names(rest).next()?;
-    let at = rest.iter().position(|word| *word == table)?;
-    let action = &rest[at + 1..];
-    let (lock, work) = match action {
-        ["add", "constraint", _, "foreign", ..] => (Lock::ShareRowExclusive, checked(action)),
-        ["add", "constraint", _, "check", ..] => (Lock::AccessExclusive, checked(action)),
-        ["add", "constraint", ..] => (Lock::AccessExclusive, Work::Reads),
-        ["validate", ..] => (Lock::ShareUpdateExclusive, Work::Reads),
-        ["alter", "column", _, "set", "not", "null", ..] | ["alter", _, "set", "not", "null", ..] => {
-            (Lock::AccessExclusive, Work::Reads)
-        }
-        ["alter", "column", _, "type", ..] | ["alter", _, "type", ..] => (Lock::AccessExclusive, Work::Rewrites),
-        ["alter", "column", _, "set", "statistics", ..] | ["set", "(", ..] => {
-            (Lock::ShareUpdateExclusive, Work::Catalogue)
-        }
-        ["enable" | "disable", "trigger", ..] => (Lock::ShareRowExclusive, Work::Catalogue),
-        _ => (Lock::AccessExclusive, Work::Catalogue),
-    };
-    let mut found = vec![Effect { name: table.to_owned(), lock, work }];
-    found.extend(references(action, table));
-    if let ["drop", "constraint", rest @ ..] = action {
-        // A foreign key's other table loses triggers of its own.
-        found.extend(names(rest).map(|name| effect(name, Lock::AccessExclusive)));
-    }
-    Some(found)
-}
-
-/// Constraints read every row unless they are `not valid`.
-fn checked(action: &[&str]) -> Work {
-    let later = action.windows(2).any(|pair| pair == ["not", "valid"]);
-    if later { Work::Catalogue } else { Work::Reads }
+    referred.map(|pair| Effect { work, ..effect(pair[1], Lock::ShareRowExclusive) }).collect()
 }

@@ -2,6 +2,7 @@
 //! from their words, and the rows from the statistics that the database has of its tables.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use tokio_postgres::Client;
 
@@ -12,7 +13,7 @@ use super::version::Version;
 /// One missing version.
 #[derive(Debug)]
 pub struct Planned {
-    /// `V0007__json_checks`.
+    /// `V0008__json_checks`.
     pub name: &'static str,
     /// Its statements, in order.
     pub statements: Vec<PlannedStatement>,
@@ -34,12 +35,35 @@ pub struct Touched {
     pub table: String,
     /// The lock it takes.
     pub lock: Lock,
+    /// The stronger lock under which it does so, because an earlier statement of the version took it, and the number of
+    /// that statement, counted from 1.
+    pub held: Option<(Lock, usize)>,
     /// What it does under it.
     pub work: Work,
     /// About how many rows the table has; `None` where nobody has counted them yet.
     pub rows: Option<i64>,
     /// About how large the table is, such as `12 MB`.
     pub size: String,
+}
+
+impl fmt::Display for Touched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, lock, held, work, rows, size } = self;
+        write!(f, "{table}: {lock}")?;
+        match held {
+            // Where no row is touched the statement is over at once, and what is held is no news.
+            Some((held, since)) if *work > Work::Catalogue => {
+                write!(f, ", but under {held}, held since statement {since}, which blocks {}", held.blocks())?;
+            }
+            _ => write!(f, ", which blocks {}", lock.blocks())?,
+        }
+        write!(f, "; {work} (")?;
+        match rows {
+            Some(rows) => write!(f, "about {rows}")?,
+            None => f.write_str("unknown number of")?,
+        }
+        write!(f, " rows, {size})")
+    }
 }
 
 /// A table that is there.
@@ -56,13 +80,20 @@ pub(super) async fn plan(client: &Client, versions: &[Version]) -> Result<Vec<Pl
 }
 
 fn planned(version: Version, tables: &HashMap<String, Vec<Table>>) -> Planned {
-    let statements = split(version.up)
-        .into_iter()
-        .map(|statement| {
-            let touched = effects(&statement).map(|effects| touched(&effects, tables));
-            PlannedStatement { text: statement.text, touched }
-        })
-        .collect();
+    // A version is one transaction: what a statement has locked stays locked for those after it.
+    let mut strongest: HashMap<String, (Lock, usize)> = HashMap::new();
+    let mut statements = Vec::new();
+    for (number, statement) in (1..).zip(split(version.up)) {
+        let mut touched = effects(&statement).map(|effects| touched(&effects, tables));
+        for touched in touched.iter_mut().flatten() {
+            let held = strongest.entry(touched.table.clone()).or_insert((touched.lock, number));
+            if held.0 < touched.lock {
+                *held = (touched.lock, number);
+            }
+            touched.held = (held.0 > touched.lock).then_some(*held);
+        }
+        statements.push(PlannedStatement { text: statement.text, touched });
+    }
     Planned { name: version.name, statements }
 }
 
@@ -73,13 +104,14 @@ fn touched(effects: &[Effect], tables: &HashMap<String, Vec<Table>>) -> Vec<Touc
             let new = Touched {
                 table: table.name.clone(),
                 lock: effect.lock,
+                held: None,
                 work: effect.work,
                 rows: table.rows,
                 size: table.size.clone(),
             };
             match found.iter_mut().find(|old| old.table == new.table) {
-                Some(old) if old.lock < new.lock => *old = new,
-                Some(_) => {}
+                // Each by itself: the rows may be read under a lock that another part of the statement takes.
+                Some(old) => (old.lock, old.work) = (old.lock.max(new.lock), old.work.max(new.work)),
                 None => found.push(new),
             }
         }
@@ -87,7 +119,8 @@ fn touched(effects: &[Effect], tables: &HashMap<String, Vec<Table>>) -> Vec<Touc
     found
 }
 
-/// The tables that a name stands for: itself, an index's, both of a foreign key, those that a table refers to.
+/// The tables that a name stands for: itself, an index's, both of a foreign key, those that a table refers to, those at
+/// the other end of a column's foreign keys.
 async fn tables(client: &Client) -> Result<HashMap<String, Vec<Table>>, tokio_postgres::Error> {
     let rows = client
         .query(
@@ -96,7 +129,7 @@ async fn tables(client: &Client) -> Result<HashMap<String, Vec<Table>>, tokio_po
                         pg_size_pretty(pg_table_size(oid)) as size
                  from pg_class where relnamespace = to_regnamespace('companycam_photos') and relkind in ('r', 'p')
              ), k as (
-                 select conname::text as name, conrelid, confrelid from pg_constraint where contype = 'f'
+                 select conname::text as name, conrelid, confrelid, conkey, confkey from pg_constraint where contype = 'f'
              )
              select t.name as alias, t.name, t.rows, t.size from t
              union all
@@ -106,7 +139,13 @@ async fn tables(client: &Client) -> Result<HashMap<String, Vec<Table>>, tokio_po
              select k.name, t.name, t.rows, t.size from k join t on t.oid in (k.conrelid, k.confrelid)
              union all
              select own.name || ' references', t.name, t.rows, t.size
-             from k join t own on own.oid = k.conrelid join t on t.oid = k.confrelid",
+             from k join t own on own.oid = k.conrelid join t on t.oid = k.confrelid
+             union all
+             select own.name || '.' || attname, t.name, t.rows, t.size
+             from (select conrelid, confrelid, conkey from k union all select confrelid, conrelid, confkey from k)
+                      as e (here, there, key)
+             join t own on own.oid = e.here join t on t.oid = e.there
+             join pg_attribute on attrelid = e.here and attnum = any (e.key)",
             &[],
         )
         .await?;

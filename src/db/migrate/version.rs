@@ -31,6 +31,7 @@ pub const VERSIONS: &[Version] = versions![
     "0006" "least_privilege",
     "0007" "event_columns",
     "0008" "json_checks",
+    "0009" "json_checks_validated",
 ];
 
 /// The version this program was written for.

@@ -3,7 +3,7 @@
 use photometa::db::migrate::{Migrator, newest};
 use tokio_postgres::Client;
 
-use super::{dump, next};
+use super::next;
 use crate::cluster::{TestDatabase, connect};
 use crate::harness::TABLES;
 
@@ -36,20 +36,20 @@ async fn up_down_and_up_on_a_full_database_keeps_rows_where_it_can_and_the_schem
     for table in TABLES {
         of.push(columns(&admin, table).await);
     }
-    let (rows, schema) = (contents(&admin, &of).await, dump(&database));
+    let (rows, schema) = (contents(&admin, &of).await, database.schema());
     assert!(rows.iter().filter(|(count, _)| *count >= 100_000).count() >= 4, "{rows:?}");
 
     // Versions after the tables were made: what they do is undone without a row lost.
     let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
     let undone = migrator.down(5).await.unwrap();
-    let without = dump(&database);
+    let without = database.schema();
     let between = contents(&admin, &of).await;
     migrator.up().await.unwrap();
     assert_eq!(undone.len(), newest() as usize - 5);
     assert_ne!(without, schema);
     assert_eq!(between, rows);
     assert_eq!(contents(&admin, &of).await, rows);
-    assert_eq!(dump(&database), schema);
+    assert_eq!(database.schema(), schema);
     drop(migrator);
 
     // A version that adds columns, one of them with a value for every row.
@@ -65,12 +65,12 @@ async fn up_down_and_up_on_a_full_database_keeps_rows_where_it_can_and_the_schem
     let weighed = "select count(*) from companycam_photos.photos where weight = 7 and note is null";
     assert_eq!(admin.query_one(weighed, &[]).await.unwrap().try_get::<_, i64>(0).unwrap(), rows[4].0);
     migrator.down(newest()).await.unwrap();
-    assert_eq!((contents(&admin, &of).await, dump(&database)), (rows, schema.clone()));
+    assert_eq!((contents(&admin, &of).await, database.schema()), (rows, schema.clone()));
     drop(migrator);
 
     // All the way: the rows go, the schema comes back as it was.
     let mut migrator = Migrator::connect(&database.superuser()).await.unwrap();
     migrator.down(0).await.unwrap();
     migrator.up().await.unwrap();
-    assert_eq!(dump(&database), schema);
+    assert_eq!(database.schema(), schema);
 }
