@@ -6,8 +6,8 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::Failure;
 use super::database::Reached;
+use super::{Failure, print};
 use crate::config::Database;
 use crate::db::doctor::{Deployment, Finding, State, examine};
 
@@ -57,11 +57,6 @@ impl Doctor {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what this command is for")]
-fn print(text: &str) {
-    print!("{text}");
 }
 
 fn lines(findings: &[Finding], colours: bool) -> String {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use tokio_postgres::Config;
 
-use super::Failure;
 use super::database::Reached;
+use super::{Failure, print};
 use crate::config::Database;
 use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS};
 use crate::db::{catalog, describe, hypertable};
@@ -58,11 +58,6 @@ impl Migrate {
         print(&outcome?);
         Ok(())
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what this command is for")]
-fn print(text: &str) {
-    print!("{text}");
 }
 
 impl Step {

@@ -11,6 +11,7 @@ mod seed;
 mod serve;
 mod token;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -75,6 +76,11 @@ impl Cli {
             }
         }
     }
+}
+
+/// Answers on standard output. Whoever stops reading need not be told the rest.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 #[expect(clippy::print_stderr, reason = "the command line's own voice")]

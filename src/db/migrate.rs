@@ -116,6 +116,9 @@ impl Migrator {
     /// # Errors
     /// [`MigrateError`]; versions undone before the one that failed stay undone.
     pub async fn down(&mut self, target: u32) -> Result<Vec<String>, MigrateError> {
+        if target > self.known() {
+            return Err(MigrateError::UnknownVersion { asked: target, newest: self.known() });
+        }
         let current = self.checked().await?;
         if target > current {
             return Err(MigrateError::NotReached { asked: target, database: current });

@@ -216,9 +216,12 @@ async fn version_that_is_not_there_is_refused() {
 
     let done = Migrator::connect(&database.superuser()).await.unwrap().up_to(1).await;
     let unknown = Migrator::connect(&database.superuser()).await.unwrap().up_to(newest() + 1).await.unwrap_err();
-    let beyond = Migrator::connect(&database.superuser()).await.unwrap().down(newest() + 1).await.unwrap_err();
+    let nowhere = Migrator::connect(&database.superuser()).await.unwrap().down(newest() + 1).await.unwrap_err();
+    Migrator::connect(&database.superuser()).await.unwrap().down(5).await.unwrap();
+    let beyond = Migrator::connect(&database.superuser()).await.unwrap().down(6).await.unwrap_err();
 
     assert_eq!(done.unwrap(), Vec::<String>::new());
     assert!(matches!(unknown, MigrateError::UnknownVersion { .. }), "{unknown}");
+    assert!(matches!(nowhere, MigrateError::UnknownVersion { .. }), "{nowhere}");
     assert!(matches!(beyond, MigrateError::NotReached { .. }), "{beyond}");
 }
