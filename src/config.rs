@@ -84,7 +84,7 @@ pub struct Database {
 
     /// Serve although the login role is a superuser, has BYPASSRLS, or owns a table or may become a role that does:
     /// then row security keeps nobody apart. For development only; warns at every start.
-    #[arg(long, env = "PHOTOMETA_ALLOW_UNSAFE_ROLE", global = true)]
+    #[arg(long, env = "PHOTOMETA_ALLOW_UNSAFE_ROLE", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     pub allow_unsafe_role: bool,
 
     /// PATH, HOME and XDG_DATA_HOME: where programs and the user's data are.

@@ -82,7 +82,7 @@ SQL
 [ -z "$problem" ] || fail "$problem"
 
 # All rows of all organizations: for the owner of the file alone, which is how mktemp makes it.
-partial=$(mktemp "$file.partial.XXXXXX")
+partial=$(mktemp -- "$file.partial.XXXXXX")
 dumping=
 trap 'rm -f -- "$partial"' EXIT
 # In the background, so that a signal is heard at once and ends the dump too.

@@ -7,11 +7,32 @@
 -- It ends with a proof, and changes nothing where the proof fails.
 
 set local lock_timeout = '10s';
+do $transaction$
+begin
+    -- Outside of a transaction each statement is one of its own, and begins with it.
+    if now() = statement_timestamp() then
+        raise exception 'not converted: run it in one transaction (psql --single-transaction)';
+    end if;
+end
+$transaction$;
 select pg_advisory_xact_lock(hashtext('photometa migrate'));
 
 -- A schema of its own, which the service's roles cannot use: its functions are not found by name.
 create schema if not exists timescaledb authorization photometa_owner;
 create extension if not exists timescaledb with schema timescaledb;
+
+do $others$
+declare
+    other text;
+begin
+    select format('%I.%I', hypertable_schema, hypertable_name) into other from timescaledb_information.hypertables
+    where (hypertable_schema, hypertable_name) <> ('companycam_photos', 'detection_events') limit 1;
+    if other is not null then
+        raise exception 'not converted: this database also has the hypertable %, whose users need rights that would be taken away', other
+            using hint = 'keep photometa in a database of its own';
+    end if;
+end
+$others$;
 
 do $functions$
 declare

@@ -42,6 +42,20 @@ impl Reached {
         }
     }
 
+    /// Makes sure that there is a database to look at: looking should not make one.
+    pub(super) fn expect(database: &Database) -> Result<(), Failure> {
+        let folder = database.data_dir();
+        let configured = database.database_url.is_some() || database.migration_url.is_some();
+        if configured || folder.join("postgres").is_dir() {
+            return Ok(());
+        }
+        Err(format!(
+            "there is no database in {} yet: `photometa serve` makes one, or set PHOTOMETA_DATABASE_URL or PHOTOMETA_DATA_DIR",
+            folder.display()
+        )
+        .into())
+    }
+
     /// The database that URLs name, if any does.
     pub(super) fn configured(database: &Database) -> Result<Option<Self>, Failure> {
         let parse = |name: &str, url: &Secret| -> Result<Config, Failure> {

@@ -35,7 +35,11 @@ struct Report<'a> {
 impl Doctor {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
         let deployment = Deployment { pool_size: database.pool_size, replicas: self.replicas };
-        let findings = match Reached::find(database).await {
+        let found = match Reached::expect(database) {
+            Ok(()) => Reached::find(database).await,
+            Err(failure) => Err(failure),
+        };
+        let findings = match found {
             Ok(reached) => {
                 let findings = examine(&reached.app, deployment).await;
                 reached.leave().await?;

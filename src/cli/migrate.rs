@@ -52,6 +52,9 @@ enum Step {
 
 impl Migrate {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
+        if matches!(self.step, Step::Status) {
+            Reached::expect(database)?;
+        }
         let reached = Reached::find(database).await?;
         let outcome = self.step.run(&reached.owner).await;
         reached.leave().await?;
@@ -103,22 +106,28 @@ async fn invalid(observer: &Observer) -> Result<String, Failure> {
 async fn status(observer: &Observer) -> Result<String, Failure> {
     let applied = observer.applied().await?;
     let mut text = String::new();
-    for (position, version) in VERSIONS.iter().enumerate() {
-        let line = match applied.get(position) {
+    for (number, version) in (1..).zip(VERSIONS) {
+        let line = match applied.iter().find(|applied| applied.number == number) {
             Some(applied) => format!("applied  {}  {}\n", applied.at.get(..19).unwrap_or(&applied.at), version.name),
             None => format!("missing  {:19}  {}\n", "", version.name),
         };
         text += &line;
     }
-    for unknown in applied.iter().skip(VERSIONS.len()) {
+    for unknown in applied.iter().filter(|applied| applied.number as usize > VERSIONS.len()) {
         let _ =
             writeln!(text, "unknown  {}  V{:04}__{}: run a newer photometa", unknown.at, unknown.number, unknown.name);
+    }
+    // What is wrong with the history: an edited file, a gap, a newer program.
+    if let Err(wrong) = observer.up_to_date().await
+        && !matches!(wrong, MigrateError::Behind { .. })
+    {
+        let _ = writeln!(text, "{wrong}");
     }
     let _ = writeln!(text, "{}", hypertable::layout(observer.client()).await.map_err(MigrateError::from)?);
     Ok(text + &invalid(observer).await?)
 }
 
-/// SQL that may be read and run: what is not SQL is a comment.
+/// SQL to be read; `migrate up` runs it and records it.
 fn plan(versions: &[Planned]) -> String {
     if versions.is_empty() {
         return "-- nothing to do: every version is applied\n".to_owned();

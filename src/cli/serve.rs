@@ -3,10 +3,12 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_postgres::Client;
 
 use super::database::{Reached, embedded};
 use super::{Failure, secret, seed, token};
@@ -40,6 +42,8 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen)
     })?;
     let address = listener.local_addr()?;
+    // What another run left there would send people to it before this one is ready.
+    drop(listen.address_file.as_deref().map(Announced));
 
     let (reached, (jwt_secret, development)) = match Reached::configured(&database)? {
         Some(reached) if database.database_url.is_some() => {
@@ -48,9 +52,19 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
             )?;
             (reached, (jwt_secret, false))
         }
-        _ => (Reached::private(embedded(&database).await?), secret::find_or_make(&database, &credentials)?),
+        Some(_) => {
+            return Err("PHOTOMETA_MIGRATION_URL is set, and PHOTOMETA_DATABASE_URL is not: set it to the login role's connection, \
+                        or unset both for a private PostgreSQL"
+                .into());
+        }
+        None => (Reached::private(embedded(&database).await?), secret::find_or_make(&database, &credentials)?),
     };
-    prepare(&reached, &database).await?;
+    let mut stop = Box::pin(stop);
+    tokio::select! {
+        prepared = prepare(&reached, &database) => prepared?,
+        // Another replica may migrate for minutes; nothing was begun here that an end would leave half-done.
+        () = &mut stop => return reached.leave().await,
+    }
     let Reached { app, running, .. } = reached;
 
     let key = jwt_secret.reveal().as_bytes();
@@ -79,6 +93,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     if running.is_some() {
         welcome(address, &jwt_secret, &credentials, &database, development).await?;
     }
+    let _announced = listen.address_file.as_deref().map(Announced);
     if let Some(file) = &listen.address_file {
         // By rename, so that nobody reads half an address.
         let partial = file.with_extension("partial");
@@ -92,8 +107,21 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     }
 }
 
+/// A file with our address, which goes when we do.
+struct Announced<'a>(&'a Path);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 /// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
 async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> {
+    // Before anything is made: later, the login may be there for the first time.
+    if let Ok(client) = session(&reached.app, "photometa start").await {
+        guard(&client, database).await?;
+    }
     match Migrator::connect(&reached.owner).await {
         Ok(mut migrator) => match migrator.up().await {
             Ok(applied) => {
@@ -113,9 +141,29 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
         }
         Err(error) => return Err(error.into()),
     }
-    let explained = |error| format!("the database cannot be used: {}", causes(&error));
-    let client = session(&reached.app, "photometa start").await.map_err(explained)?;
-    let login = login::inspect(&client).await.map_err(explained)?;
+    let client = session(&reached.app, "photometa start")
+        .await
+        .map_err(|error| format!("the database cannot be reached: {error}"))?;
+    guard(&client, database).await?;
+    match hypertable::layout(&client).await.map_err(|error| explained(&error))? {
+        layout @ Layout::Unloaded => return Err(layout.to_string().into()),
+        layout => tracing::info!("{layout}"),
+    }
+    match hypertable::openings(&client).await.map_err(|error| explained(&error))?.first() {
+        Some(opening) => {
+            Err(format!("{opening}; run `photometa migrate hypertable` as a superuser, which closes it").into())
+        }
+        None => Ok(()),
+    }
+}
+
+fn explained(error: &tokio_postgres::Error) -> String {
+    format!("the database cannot be used: {}", causes(error))
+}
+
+/// Refuses a login that row security does not bind.
+async fn guard(client: &Client, database: &Database) -> Result<(), Failure> {
+    let login = login::inspect(client).await.map_err(|error| explained(&error))?;
     if !login.dangers.is_empty() {
         let dangers = login.dangers.join("; ");
         if !database.allow_unsafe_role {
@@ -132,13 +180,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
             "row security does not bind this role, so that a mistake in a query shows one organization another's rows; never in production"
         );
     }
-    match hypertable::layout(&client).await.map_err(explained)? {
-        layout @ Layout::Unloaded => Err(layout.to_string().into()),
-        layout => {
-            tracing::info!("{layout}");
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
 /// Keeps the private PostgreSQL running until the server has ended: one that was killed is started again, and

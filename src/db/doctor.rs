@@ -8,6 +8,7 @@ mod schema;
 mod server;
 
 use serde::Serialize;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::migrate::MigrateError;
@@ -79,12 +80,14 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     let mut client = match super::session(login, "photometa doctor").await {
         Ok(client) => client,
         Err(error) => {
-            return vec![Finding::unreachable(format!("the database cannot be reached: {}", super::causes(&error)))];
+            return vec![Finding::unreachable(format!("the database cannot be reached: {error}"))];
         }
     };
     // What is asked for by name is PostgreSQL's own, whatever stands in other schemas. A setting that the login was given
     // would decide what the canaries can see.
-    if let Err(error) = client.batch_execute("set search_path = ''; set row_security = on").await {
+    let settings =
+        "set search_path = ''; set row_security = on; set lock_timeout = '2s'; set statement_timeout = '30s'";
+    if let Err(error) = client.batch_execute(settings).await {
         return caught("connection", Err(error));
     }
     let mut findings = Vec::new();
@@ -98,6 +101,12 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     let standing = schema::version(&mut client).await;
     let current = matches!(standing, Ok((true, _)));
     findings.extend(caught("version", standing.map(|(_, findings)| findings)));
+    if matches!(schema::is_migrating(&client).await, Ok(true)) {
+        let message = "somebody migrates this database now; what depends on its schema was not checked: run it again";
+        findings.push(Finding::skipped("declared schema", message));
+        findings.push(Finding::skipped("isolation", message));
+        return findings;
+    }
     findings.extend(caught("declared schema", schema::declared(&mut client, current).await));
     findings.extend(caught("tenancy", rules::check(&client).await));
     findings.extend(caught("indexes", schema::indexes(&client).await));
@@ -109,12 +118,17 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
 /// A check that could not be made has failed.
 fn caught(check: &'static str, outcome: Result<Vec<Finding>, tokio_postgres::Error>) -> Vec<Finding> {
     outcome.unwrap_or_else(|error| {
-        let message = format!("the check could not be made: {}", super::causes(&error));
-        vec![Finding::failed(
-            check,
-            message,
-            "grant the login role what deploy/postgres/roles.sql grants, and run it again",
-        )]
+        let fix = match error.code() {
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => "grant the login role what deploy/postgres/roles.sql grants",
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                "run it where writes are taken: the canaries write, and roll back"
+            }
+            Some(&(SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED | SqlState::T_R_DEADLOCK_DETECTED)) => {
+                "somebody else works on the schema; run it again"
+            }
+            _ => "see the server's log for what it says of this, and run it again",
+        };
+        vec![Finding::failed(check, format!("the check could not be made: {}", super::causes(&error)), fix)]
     })
 }
 

@@ -123,7 +123,8 @@ pub async fn convert(config: &Config) -> Result<Layout, MigrateError> {
     if !row.try_get::<_, bool>("loaded")? {
         return Err(MigrateError::TimescaleNotLoaded);
     }
-    let converted = client.batch_execute(&format!("reset role; set row_security = on; begin; {CONVERT}; commit")).await;
+    client.batch_execute("reset role; set row_security = on; begin").await?;
+    let converted = client.batch_execute(&format!("{CONVERT}; commit")).await;
     if let Err(error) = converted {
         let _ = client.batch_execute("rollback").await;
         return Err(error.into());

@@ -24,7 +24,8 @@ pub use self::plan::{Planned, PlannedStatement, Touched};
 pub use self::statement::split;
 pub use self::version::{VERSIONS, Version, newest};
 
-use self::error::is_lock_timeout;
+use self::error::{is_lock_timeout, is_passing, partly};
+use super::hypertable::{self, Layout};
 
 /// Roles and schema; see the file.
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
@@ -32,6 +33,9 @@ const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 /// How long to wait for another replica that migrates.
 const LOCK_WAIT: Duration = Duration::from_secs(300);
 const LOCK_POLL: Duration = Duration::from_millis(250);
+/// The version that makes detections, and the one without which a hypertable's chunks are open.
+const DETECTIONS: u32 = 3;
+const EVENT_COLUMNS: u32 = 7;
 /// How often a migration that could not get a table's lock is tried.
 const LOCK_TIMEOUT_ATTEMPTS: u32 = 10;
 
@@ -57,11 +61,23 @@ impl Migrator {
     /// [`MigrateError`].
     pub async fn with_versions(config: &Config, versions: &'static [Version]) -> Result<Self, MigrateError> {
         let client = super::session(config, "photometa migrate").await?;
+        client.batch_execute("set lock_timeout = '1s'").await?;
         lock(&client).await?;
-        prepare_roles(&client).await?;
+        for attempt in 1.. {
+            match prepare_roles(&client).await {
+                Err(MigrateError::Database(error)) if attempt < LOCK_TIMEOUT_ATTEMPTS && is_passing(&error) => {
+                    tracing::info!("the roles are in use; they are looked after again");
+                    tokio::time::sleep(LOCK_POLL).await;
+                }
+                outcome => {
+                    outcome?;
+                    break;
+                }
+            }
+        }
         // row_security off: a statement that row security would silently narrow fails loudly instead.
         client
-            .batch_execute("set role photometa_owner; set search_path = companycam_photos; set row_security = off; set lock_timeout = '1s'")
+            .batch_execute("set role photometa_owner; set search_path = companycam_photos; set row_security = off")
             .await?;
         Ok(Self { observer: Observer::over(client, versions) })
     }
@@ -99,11 +115,12 @@ impl Migrator {
             };
             applied.extend(error.report().into_iter().flat_map(|report| self.names(report.applied_migrations())));
             if !is_lock_timeout(&error) {
-                return Err(MigrateError::Migration(error));
+                return Err(partly("applied", applied, MigrateError::Migration(error)));
             }
             let name = self.observer.versions[self.current().await?.unwrap_or(0) as usize].name;
             if attempt == LOCK_TIMEOUT_ATTEMPTS {
-                return Err(MigrateError::InUse { name: name.to_owned(), attempts: attempt });
+                let cause = MigrateError::InUse { name: name.to_owned(), attempts: attempt };
+                return Err(partly("applied", applied, cause));
             }
             tracing::info!(name, attempt, "a table is in use; the migration is tried again");
             tokio::time::sleep(LOCK_POLL).await;
@@ -120,13 +137,19 @@ impl Migrator {
             return Err(MigrateError::UnknownVersion { asked: target, newest: self.known() });
         }
         let current = self.checked().await?;
+        // Detections are gone with version 3, and the hypertable with them.
+        if (DETECTIONS..EVENT_COLUMNS).contains(&target) && hypertable::layout(self.client()).await? != Layout::Plain {
+            return Err(MigrateError::HypertableNeeds { asked: target });
+        }
         if target > current {
             return Err(MigrateError::NotReached { asked: target, database: current });
         }
         let mut undone = Vec::new();
         for number in (target + 1..=current).rev() {
             let version = self.observer.versions[number as usize - 1];
-            self.undo(number, version).await?;
+            if let Err(cause) = self.undo(number, version).await {
+                return Err(partly("undone", undone, cause));
+            }
             undone.push(version.name.to_owned());
         }
         Ok(undone)

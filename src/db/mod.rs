@@ -30,6 +30,8 @@ pub use tx::{Params, Tx};
 const ATTEMPTS: u32 = 3;
 /// How long a connection may take to be made, unless its URL says so.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a session may take to be opened, over all hosts of its URL.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Whether a transaction may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,16 +116,20 @@ impl Db {
         }
     }
 
-    /// Asks the database for nothing, to see whether it answers.
+    /// Asks the database whether it answers and takes writes.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why it does not: a standby and a database that was made read-only are of no use here.
     pub async fn ping(&self) -> Result<()> {
         let lease = self.lease().await?;
         lease.busy();
-        let answer = lease.client().batch_execute("").await;
+        let answer = lease.client().simple_query("show transaction_read_only").await;
         lease.idle();
-        Ok(answer?)
+        let read_only = answer?.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten() == Some("on"),
+            _ => false,
+        });
+        if read_only { Err(Error::DatabaseUnavailable("it takes no writes".to_owned())) } else { Ok(()) }
     }
 
     /// Asks which version the schema is at; none where the database answers and will not say: no version was applied,
@@ -165,17 +171,39 @@ impl Db {
     }
 }
 
+/// Why a session could not be opened.
+#[derive(Debug)]
+pub enum SessionError {
+    /// Somebody listens there, and says nothing.
+    Silent,
+    /// The driver's.
+    Refused(tokio_postgres::Error),
+}
+
+impl std::fmt::Display for SessionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent => write!(f, "no answer within {} s", SESSION_TIMEOUT.as_secs()),
+            Self::Refused(error) => f.write_str(&causes(error)),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {}
+
 /// Opens a session of its own, outside of the pool and of any caller's scope: for migrations and examinations.
 ///
 /// # Errors
-/// The driver's.
-pub async fn session(config: &Config, application_name: &str) -> Result<Client, tokio_postgres::Error> {
+/// [`SessionError`].
+pub async fn session(config: &Config, application_name: &str) -> Result<Client, SessionError> {
     let mut config = config.clone();
     config.application_name(application_name);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
-    let (client, connection) = config.connect(NoTls).await?;
+    // The driver's own timeout ends when the connection is there; a server that accepts may still say nothing.
+    let connected = tokio::time::timeout(SESSION_TIMEOUT, config.connect(NoTls)).await;
+    let (client, connection) = connected.map_err(|_| SessionError::Silent)?.map_err(SessionError::Refused)?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a session ended");

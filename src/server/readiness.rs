@@ -39,7 +39,7 @@ pub(super) struct Readiness {
 /// answer is there before the first call: a reporter by itself says SERVING from the start. Once the schema was right,
 /// `prepared` is told, and a newer schema is only complained of: replicas are replaced one after the other.
 pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepared: watch::Sender<bool>) -> Readiness {
-    let mut asked = Asked { db, version, prepared, older: false, complaint: None, rounds: 0 };
+    let mut asked = Asked { db, version, prepared, was_right: false, older: false, complaint: None, rounds: 0 };
     let mut before = asked.ready().await;
     tell(&reporter, before).await;
     let watched = reporter.clone();
@@ -62,6 +62,8 @@ struct Asked {
     db: Db,
     version: u32,
     prepared: watch::Sender<bool>,
+    /// Whether the schema was ever seen at this program's version.
+    was_right: bool,
     /// Whether the schema was last seen at a version before this program's.
     older: bool,
     complaint: Option<String>,
@@ -70,27 +72,33 @@ struct Asked {
 
 impl Asked {
     async fn ready(&mut self) -> bool {
-        let prepared = *self.prepared.borrow();
         self.rounds = self.rounds.wrapping_add(1);
-        if prepared && !self.older && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
-            let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
-            return matches!(answer, Ok(Ok(()) | Err(Error::Overloaded)));
+        let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
+        if !matches!(answer, Ok(Ok(()) | Err(Error::Overloaded))) {
+            let why = match answer {
+                Ok(Err(Error::DatabaseUnavailable(why))) => format!("the database is of no use: {why}"),
+                _ => "the database does not answer".to_owned(),
+            };
+            self.complain(Some(why));
+            return false;
+        }
+        if self.was_right && !self.older && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
+            self.complain(self.complaint.clone().filter(|complaint| complaint.contains("this program knows")));
+            return true;
         }
         let found = match tokio::time::timeout(PATIENCE, self.db.schema_version()).await {
             Ok(Ok(found)) => found,
             // Busy is not away: as it was.
-            Ok(Err(Error::Overloaded)) => return prepared && !self.older,
-            Ok(Err(_)) | Err(_) => {
-                self.complain(Some("the database does not answer".to_owned()));
-                return false;
-            }
+            Ok(Err(Error::Overloaded)) => return self.was_right && !self.older,
+            Ok(Err(_)) | Err(_) => return false,
         };
         self.older = found.is_none_or(|found| found < self.version);
         self.complain(mismatch(found, self.version));
-        if found == Some(self.version) {
-            self.prepared.send_replace(true);
-        }
-        *self.prepared.borrow() && !self.older
+        self.was_right |= found == Some(self.version);
+        let ready = self.was_right && !self.older;
+        // Calls are refused as well: on an older schema their statements would fail.
+        self.prepared.send_if_modified(|prepared| std::mem::replace(prepared, ready) != ready);
+        ready
     }
 
     /// Says what is wrong, once.

@@ -106,6 +106,8 @@ async fn doctor_and_suite_name_every_illness() {
         if let Some(named) = by_suite {
             assert!(broken.iter().any(|message| message.contains(named)), "{illness}: {named} is not in {broken:?}");
         }
+        let stayed = "select count(*) from companycam_photos.organizations";
+        assert_eq!(patient.query_one(stayed, &[]).await.unwrap().try_get::<_, i64>(0).unwrap(), 0, "after {illness}");
         patient.batch_execute(recovery).await.unwrap();
         clinic.dismiss(&name, patient).await;
     }
@@ -116,6 +118,11 @@ async fn doctor_examines_what_is_around_the_schema() {
     let clinic = Clinic::open("surroundings").await;
 
     let crowded = clinic.examine("photometa_app", "healthy", &["--replicas", "4"]);
+    let enormous = clinic.examine("photometa_app", "healthy", &["--replicas", "65535", "--pool-size", "65535"]);
+    let migrating = {
+        let _migrating = Migrator::connect(&clinic.postgres.config("postgres", "healthy")).await.unwrap();
+        clinic.examine("photometa_app", "healthy", &[])
+    };
     let superuser = clinic.examine("postgres", "healthy", &[]);
     let nobody = clinic.examine("nobody_at_all", "healthy", &[]);
     let four = "org_admin, org_user, org_service, photometa_operator";
@@ -132,6 +139,9 @@ async fn doctor_examines_what_is_around_the_schema() {
 
     let arithmetic = crowded.failed("connections").concat();
     assert!(arithmetic.starts_with("4 × (16 of the pool + 1 that migrates) = 68 of 57"), "{arithmetic}");
+    assert!(enormous.failed("connections").concat().contains("= 4294901760 of 57"), "{:#}", enormous.report);
+    assert!(migrating.healthy, "{:#}", migrating.report);
+    assert_eq!(migrating.found("skipped", "isolation").len(), 1, "{:#}", migrating.report);
     assert!(superuser.failed("login role").concat().contains("postgres: it is a superuser"), "{:#}", superuser.report);
     assert!(maker.failed("login role").concat().contains("it may create roles"), "{:#}", maker.report);
     assert!(copier.failed("login role").concat().contains("it may replicate"), "{:#}", copier.report);

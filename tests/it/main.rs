@@ -5,6 +5,7 @@
 
 mod cluster;
 mod harness;
+mod replica;
 mod rpcs;
 mod world;
 

@@ -211,6 +211,43 @@ async fn invalid_index_is_named() {
 }
 
 #[tokio::test]
+async fn history_with_a_gap_is_refused() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    admin.batch_execute("delete from companycam_photos.refinery_schema_history where version = 3").await.unwrap();
+
+    let error = up(&database).await.unwrap_err();
+
+    assert!(matches!(error, MigrateError::Gap(3)), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_done_before_a_failure_is_told() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    admin.batch_execute("create view public.pinned as select * from companycam_photos.tags").await.unwrap();
+
+    let error = Migrator::connect(&database.superuser()).await.unwrap().down(0).await.unwrap_err();
+
+    let told = error.to_string();
+    assert!(told.contains("V0004__tags cannot be undone") && told.contains("V0005__feedback were undone"), "{told}");
+}
+
+#[tokio::test]
+async fn migrating_waits_for_roles_that_are_in_use() {
+    let database = TestDatabase::clone_template().await;
+    let holder = connect(&database.superuser()).await;
+    holder.batch_execute("begin; grant usage on schema companycam_photos to pg_monitor").await.unwrap();
+
+    let (outcome, ()) = tokio::join!(up(&database), async {
+        tokio::time::sleep(Duration::from_millis(1600)).await;
+        holder.batch_execute("rollback").await.unwrap();
+    });
+
+    assert_eq!(outcome.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn version_that_is_not_there_is_refused() {
     let database = TestDatabase::clone_template().await;
 

@@ -3,93 +3,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use photometa::db::migrate::{Migrator, VERSIONS, newest};
+use photometa::pb::session_service_client::SessionServiceClient;
 use tokio_postgres::Client;
-use tonic::transport::Channel;
 
 use crate::cluster::{TestDatabase, connect};
 use crate::harness::SECRET;
 use crate::program::{Folder, photometa, said};
-
-/// `photometa serve` on a port of its own; killed when dropped.
-pub struct Replica {
-    child: Child,
-    /// Where it listens, ready or not.
-    pub address: String,
-    folder: Folder,
-}
-
-impl Replica {
-    /// Starts it; `urls` are its variables.
-    pub fn start(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let folder = Folder::new(name);
-        fs::create_dir_all(&folder.0).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut command = photometa(&folder.0);
-        command.envs(urls.iter().copied()).env("PHOTOMETA_JWT_SECRET", OsStr::from_bytes(SECRET));
-        command.args(["serve", "--listen", &free, "--address-file"]).arg(folder.0.join("address")).args(arguments);
-        let log = fs::File::create(folder.0.join("log")).unwrap();
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { child, address: free, folder }
-    }
-
-    /// What it has said.
-    pub fn log(&self) -> String {
-        let mut text = String::new();
-        fs::File::open(self.folder.0.join("log")).unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-
-    /// Whether it says that it serves.
-    pub fn is_ready(&self) -> bool {
-        let mut command: Command = photometa(&self.folder.0);
-        let output = command.args(["healthcheck", "--address", &self.address]).output().unwrap();
-        output.status.success()
-    }
-
-    /// Waits for it.
-    pub fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let started = Instant::now();
-        while !done(self) {
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "ended with {ended:?} before {what}: {}", self.log());
-            assert!(started.elapsed() < Duration::from_secs(60), "not {what} after a minute: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// A connection to it.
-    pub async fn channel(&self) -> Channel {
-        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
-        for _ in 0..500 {
-            if let Ok(channel) = endpoint.connect().await {
-                return channel;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("nobody listens: {}", self.log())
-    }
-
-    /// Waits until it has ended by itself, and answers what it said.
-    pub fn ended(&mut self) -> String {
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(1), "{}", self.log());
-        self.log()
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::replica::Replica;
 
 /// A login of the test's own; gone afterwards, with what it was granted.
 async fn login(admin: &Client, name: &str, attributes: &str, groups: &str) -> String {
@@ -181,7 +107,7 @@ async fn serve_says_that_the_schema_is_newer_and_is_not_ready() {
 
     let mut replica = Replica::start("old", &urls, &[]);
     replica.wait("explaining", |replica| replica.log().contains("the database is at version 999"));
-    let mut sessions = photometa::pb::session_service_client::SessionServiceClient::new(replica.channel().await);
+    let mut sessions = SessionServiceClient::new(replica.channel().await);
     let refused = sessions.who_am_i(photometa::pb::WhoAmIRequest {}).await.unwrap_err();
 
     assert!(!replica.is_ready());
@@ -267,12 +193,15 @@ async fn serve_is_not_ready_while_the_schema_is_older_than_it_was() {
 
     Migrator::connect(&database.superuser()).await.unwrap().down(2).await.unwrap();
     replica.wait("unready", |replica| !replica.is_ready());
+    let mut sessions = SessionServiceClient::new(replica.channel().await);
+    let refused = sessions.who_am_i(photometa::pb::WhoAmIRequest {}).await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let still = replica.is_ready();
     Migrator::connect(&database.superuser()).await.unwrap().up().await.unwrap();
     replica.wait("ready again", Replica::is_ready);
 
     assert!(!still, "ready without detections");
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -318,4 +247,107 @@ async fn status_and_plan_answer_while_somebody_migrates_and_write_nothing() {
     let schema = "select from pg_namespace where nspname = 'companycam_photos'";
     assert!(admin.query_opt(schema, &[]).await.unwrap().is_none(), "a plan made the schema");
     drop(migrating);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_is_not_ready_where_writes_are_refused() {
+    let database = TestDatabase::clone_template().await;
+    let admin = connect(&database.superuser()).await;
+    let read_only = |setting: &str| {
+        format!("do $$ begin execute format('alter database %I {setting}', current_database()); end $$")
+    };
+    admin.batch_execute(&read_only("set default_transaction_read_only = on")).await.unwrap();
+    let app = database.url("photometa_app");
+
+    let mut replica = Replica::start("read-only", &[("PHOTOMETA_DATABASE_URL", &app)], &[]);
+    replica.wait("complaining", |replica| replica.log().contains("it takes no writes"));
+    let ready = replica.is_ready();
+
+    assert!(!ready);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_ends_on_sigterm_while_another_process_migrates() {
+    let database = TestDatabase::clone_template().await;
+    let _migrating = Migrator::connect(&database.superuser()).await.unwrap();
+    let (app, owner) = (database.url("photometa_app"), database.url("postgres"));
+    let urls = [("PHOTOMETA_DATABASE_URL", app.as_str()), ("PHOTOMETA_MIGRATION_URL", owner.as_str())];
+    let mut replica = Replica::start("sigterm", &urls, &[]);
+    replica.wait("waiting", |replica| replica.log().contains("another process migrates"));
+
+    let pid = replica.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+
+    assert!(replica.child.wait().unwrap().success(), "{}", replica.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_removes_the_address_that_another_run_left() {
+    let database = TestDatabase::clone_template().await;
+    Migrator::connect(&database.superuser()).await.unwrap().down(6).await.unwrap();
+    let app = database.url("photometa_app");
+    let folder = Folder::new("announced");
+    fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join("address");
+    fs::write(&file, "stale").unwrap();
+    let arguments = ["--address-file", file.to_str().unwrap()];
+
+    let mut replica = Replica::start_with("announcing", &[("PHOTOMETA_DATABASE_URL", &app)], &arguments);
+    replica.wait("waiting", |replica| replica.log().contains("is at version 6"));
+    let while_waiting = file.exists();
+    Migrator::connect(&database.superuser()).await.unwrap().up().await.unwrap();
+    replica.wait("announced", |_| file.exists());
+    let pid = replica.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    replica.child.wait().unwrap();
+
+    assert!(!while_waiting, "a stale address");
+    assert!(!file.exists(), "an address where nobody is");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_ends_before_a_database_that_says_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://photometa_app@{}/x", silent.local_addr().unwrap());
+    let folder = Folder::new("silent");
+    let commands =
+        [vec!["doctor"], vec!["migrate", "status"], vec!["migrate", "up"], vec!["serve", "--listen", "127.0.0.1:0"]];
+
+    let running = commands.map(|arguments| {
+        let mut command = photometa(&folder.0);
+        command.env("PHOTOMETA_DATABASE_URL", &url).env("PHOTOMETA_JWT_SECRET", OsStr::from_bytes(SECRET));
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("no answer within 15 s"), "{told}");
+    }
+}
+
+#[test]
+fn looking_at_a_database_makes_none() {
+    let folder = Folder::new("mistyped");
+
+    for arguments in [vec!["doctor"], vec!["migrate", "status"]] {
+        let output = photometa(&folder.0).args(arguments).output().unwrap();
+
+        let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("there is no database in"), "{told}");
+        assert!(!folder.0.exists(), "a folder was made");
+    }
+}
+
+#[test]
+fn serve_asks_for_the_database_url_beside_a_migration_url() {
+    let folder = Folder::new("half-configured");
+    let mut command = photometa(&folder.0);
+    command.env("PHOTOMETA_MIGRATION_URL", "postgres://postgres@127.0.0.1:1/x");
+
+    let output = command.args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+
+    assert!(said(&output).contains("PHOTOMETA_DATABASE_URL is not"), "{}", said(&output));
 }

@@ -13,7 +13,7 @@ use tonic::service::interceptor::InterceptedService;
 use crate::cluster::{TestDatabase, connect, path};
 use crate::harness::{A, B, Bearer, detection, photo, skipped, token};
 use crate::program::{Folder, photometa, said};
-use crate::startup::Replica;
+use crate::replica::Replica;
 
 /// Whether the server of the tests has TimescaleDB; says so past the capture of tests' output when it has not.
 async fn installed() -> bool {
@@ -181,6 +181,10 @@ async fn hypertable_keeps_rows_and_lets_nobody_reach_a_chunk() {
         "{told}"
     );
     assert!(told.contains("functions of TimescaleDB, such as"), "{told}");
+    let (app, owner) = (server.url("photometa_app"), server.url("postgres"));
+    let urls = [("PHOTOMETA_DATABASE_URL", app.as_str()), ("PHOTOMETA_MIGRATION_URL", owner.as_str())];
+    let refused = Replica::start("opened", &urls, &[]).ended();
+    assert!(refused.contains("functions of TimescaleDB") && refused.contains("migrate hypertable"), "{refused}");
     assert!(server.photometa("postgres", &["migrate", "hypertable"]).status.success());
     assert!(server.photometa("postgres", &["doctor"]).status.success());
 }
@@ -216,6 +220,8 @@ async fn hypertable_serves_the_api_and_goes_back_with_its_version() {
     let before: i64 = admin.query_one(all, &[]).await.unwrap().try_get(0).unwrap();
     assert!(before >= 3, "history outlives its photo: {before}");
     drop(replica);
+    let half = server.photometa("postgres", &["migrate", "down", "--to", "6"]);
+    assert!(said(&half).contains("detection_events is a hypertable"), "{}", said(&half));
     let undone = server.photometa("postgres", &["migrate", "down", "--to", "2"]);
     let redone = server.photometa("postgres", &["migrate", "up"]);
     let status = server.photometa("postgres", &["migrate", "status"]);
@@ -234,6 +240,20 @@ async fn hypertable_is_refused_to_who_cannot_make_it_safe_and_without_its_librar
     admin.batch_execute(create).await.unwrap();
 
     let unsafe_login = server.photometa("migrating", &["migrate", "hypertable"]);
+    let by_hand = |arguments: &[&str]| {
+        let mut command = Command::new("psql");
+        command.env("PGHOST", server.postgres().socket_dir()).env("PGUSER", "postgres").env("PGDATABASE", "photometa");
+        command.args(["--set=ON_ERROR_STOP=1"]).args(arguments).output().unwrap()
+    };
+    let script = concat!("--file=", env!("CARGO_MANIFEST_DIR"), "/deploy/postgres/hypertable.sql");
+    let piecemeal = by_hand(&[script]);
+    assert!(said(&piecemeal).contains("run it in one transaction"), "{}", said(&piecemeal));
+    let theirs = "create schema theirs; create extension timescaledb with schema theirs; create table theirs.t (at timestamptz not null);
+                  select theirs.create_hypertable('theirs.t', 'at')";
+    admin.batch_execute(theirs).await.unwrap();
+    let shared = by_hand(&["--single-transaction", script]);
+    assert!(said(&shared).contains("also has the hypertable theirs.t"), "{}", said(&shared));
+    admin.batch_execute("drop table theirs.t; drop extension timescaledb cascade; drop schema theirs").await.unwrap();
     let still = server.photometa("postgres", &["migrate", "status"]);
     assert!(server.photometa("postgres", &["migrate", "hypertable"]).status.success());
     admin.batch_execute(EVENTS).await.unwrap();

@@ -38,7 +38,7 @@ pub(super) async fn attack(client: &mut Client, current: bool) -> Result<Vec<Fin
     }
     let tables = names(
         client,
-        "select relname::text from pg_class
+        "select quote_ident(relname) from pg_class
          where relnamespace = to_regnamespace('companycam_photos') and relkind in ('r', 'p')
            and relname <> 'refinery_schema_history' order by 1",
     )

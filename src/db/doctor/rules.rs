@@ -124,6 +124,14 @@ const RULES: &[Rule] = &[
         "revoke its rights from the service's roles and from public: a copy or a view of tenants' rows shows all of them",
     ),
     failed(
+        "cannot be read by photometa_backup, so that no dump is whole",
+        "select relname::text from pg_class
+         where relnamespace = to_regnamespace('companycam_photos') and relkind in ('r', 'p', 'S')
+           and exists (select from pg_roles where rolname = 'photometa_backup')
+           and not has_table_privilege('photometa_backup', oid, 'select')",
+        "run deploy/postgres/roles.sql as a superuser again",
+    ),
+    failed(
         "is a role that may make things in our schema",
         reach!("select rolname::text from reach where has_schema_privilege(oid, to_regnamespace('companycam_photos'), 'create')"),
         "revoke create on schema companycam_photos from it",

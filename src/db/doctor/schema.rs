@@ -32,6 +32,15 @@ pub(super) async fn version(client: &mut Client) -> Result<(bool, Vec<Finding>),
     })
 }
 
+/// Whether a migrating session holds its lock.
+pub(super) async fn is_migrating(client: &Client) -> Result<bool, Error> {
+    let held = "select exists (
+                    select from pg_locks where locktype = 'advisory' and granted
+                      and database = (select oid from pg_database where datname = current_database())
+                      and (classid::bigint << 32) | objid::bigint = hashtext('photometa migrate')::bigint)";
+    client.query_one_scalar(held, &[]).await
+}
+
 /// Compares every fact with what the versions declare.
 pub(super) async fn declared(client: &mut Client, current: bool) -> Result<Vec<Finding>, Error> {
     if !current {

@@ -70,14 +70,14 @@ pub(super) async fn connections(client: &Client, deployment: Deployment) -> Resu
         .await?;
     let (most, reserved): (i32, i32) = (row.try_get("most")?, row.try_get("reserved")?);
     let limits: [i32; 2] = [row.try_get("of_database")?, row.try_get("of_role")?];
-    let free = limits.into_iter().filter(|limit| *limit >= 0).fold(most - reserved, i32::min);
+    let free = i64::from(limits.into_iter().filter(|limit| *limit >= 0).fold(most - reserved, i32::min));
     let Deployment { pool_size, replicas } = deployment;
     // One more a replica: the session that migrates at its start.
-    let needed = i32::from(replicas) * (i32::from(pool_size) + 1);
-    let others: i32 = row.try_get("others")?;
+    let needed = i64::from(replicas) * (i64::from(pool_size) + 1);
+    let others = i64::from(row.try_get::<_, i32>("others")?);
     let arithmetic = format!(
         "{replicas} × ({pool_size} of the pool + 1 that migrates) = {needed} of {free} (max_connections {most}, {reserved} reserved{})",
-        if free < most - reserved { ", and a limit of the database or the role" } else { "" }
+        if free < i64::from(most - reserved) { ", and a limit of the database or the role" } else { "" }
     );
     let fix = "lower PHOTOMETA_POOL_SIZE, run fewer replicas, put PgBouncer between, or raise max_connections";
     Ok(vec![if needed > free {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use super::super::causes;
+use super::super::{SessionError, causes};
 
 /// The schema could not be brought to a version. Each message says what to do.
 #[derive(Debug)]
@@ -12,6 +12,24 @@ use super::super::causes;
 pub enum MigrateError {
     /// The database cannot be reached, or refused a statement.
     Database(tokio_postgres::Error),
+    /// There is no session.
+    Unreachable(SessionError),
+    /// Some steps were done before one failed.
+    Partly {
+        /// `applied` or `undone`.
+        what: &'static str,
+        /// The names of what was done.
+        done: Vec<String>,
+        /// Why it ended.
+        cause: Box<MigrateError>,
+    },
+    /// The history lacks a version before its newest.
+    Gap(u32),
+    /// The chunks of a hypertable would be open without a version.
+    HypertableNeeds {
+        /// The version asked for.
+        asked: u32,
+    },
     /// A migration failed.
     Migration(refinery::Error),
     /// A statement of a version failed while it was undone.
@@ -88,6 +106,16 @@ impl fmt::Display for MigrateError {
                 }
                 None => write!(f, "the database cannot be reached: {}", causes(error)),
             },
+            Self::Unreachable(error) => write!(f, "the database cannot be reached: {error}"),
+            Self::Partly { what, done, cause } => write!(f, "{cause}; before that, {} {what}", told(done)),
+            Self::Gap(number) => write!(
+                f,
+                "the history of this database lacks version {number}, which lies before its newest: refinery_schema_history was changed by hand; restore its row"
+            ),
+            Self::HypertableNeeds { asked } => write!(
+                f,
+                "detection_events is a hypertable, whose chunks everybody could read without version 7: go back to {asked} only by way of 2, which undoes detections altogether, or not below 7"
+            ),
             Self::Migration(error) => write!(f, "a migration failed, and nothing of it stays: {}", causes(error)),
             Self::Undo { name, cause } => {
                 write!(f, "{name} cannot be undone, and nothing of it changed: {}", causes(cause))
@@ -144,10 +172,38 @@ impl From<tokio_postgres::Error> for MigrateError {
     }
 }
 
+impl From<SessionError> for MigrateError {
+    fn from(error: SessionError) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+/// `V0001__tenancy was`, `V0001__tenancy, V0002__photos were`.
+fn told(names: &[String]) -> String {
+    match names {
+        [only] => format!("{only} was"),
+        many => format!("{} were", many.join(", ")),
+    }
+}
+
 /// Tells whether a table's lock was not to be had in time.
 pub(super) fn is_lock_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |cause| cause.source()).any(|cause| {
         let code = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
         code == Some(&SqlState::LOCK_NOT_AVAILABLE)
     })
+}
+
+/// Tells whether roles and schema were in use by somebody else, who may be done soon.
+pub(super) fn is_passing(error: &tokio_postgres::Error) -> bool {
+    is_lock_timeout(error)
+        || error.as_db_error().is_some_and(|said| {
+            // Two sessions that grant at once: PostgreSQL has no better word for it.
+            *said.code() == SqlState::INTERNAL_ERROR && said.message().contains("concurrently updated")
+        })
+}
+
+/// An error that says what was done before it.
+pub(super) fn partly(what: &'static str, done: Vec<String>, cause: MigrateError) -> MigrateError {
+    if done.is_empty() { cause } else { MigrateError::Partly { what, done, cause: Box::new(cause) } }
 }

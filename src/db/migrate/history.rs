@@ -66,8 +66,10 @@ pub(super) fn check(
     if let Some(newest) = applied.last().filter(|newest| newest.number > program) {
         return Err(MigrateError::Ahead { database: newest.number, program });
     }
-    for applied in applied {
-        let position = (applied.number as usize).saturating_sub(1);
+    for (position, applied) in applied.iter().enumerate() {
+        if applied.number as usize != position + 1 {
+            return Err(MigrateError::Gap(u32::try_from(position + 1).unwrap_or(u32::MAX)));
+        }
         if applied.checksum != migrations[position].checksum().to_string() {
             let applied = format!("V{:04}__{} at {}", applied.number, applied.name, applied.at);
             return Err(MigrateError::Edited { name: versions[position].name, applied });

@@ -271,6 +271,16 @@ pub const CASES: &[Case] = &[
         "declared schema",
         "schema companycam_photos to org_user is create, usage, declared as usage",
     ),
+    drift(
+        "revoke select on companycam_photos.photos from photometa_backup",
+        "tenancy",
+        "photos cannot be read by photometa_backup",
+    ),
+    drift(
+        "create table companycam_photos.\"photos t; commit; select 1 --\" (organization_id uuid)",
+        "tenancy",
+        "photos t; commit; select 1 -- has no policy",
+    ),
     doubt(
         "grant create on schema public to org_user",
         "",
