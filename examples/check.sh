@@ -117,6 +117,8 @@ mapfile -t ids <"$temp/ids"
 [ "${#ids[@]}" -eq "$photos" ] || fail "${#ids[@]} photos instead of $photos"
 
 echo "killing the worker in the middle"
+# Made here, because the loop may look before the worker's shell has made it.
+: >"$temp/killed"
 "$python" examples/worker.py "${ids[@]}" >"$temp/killed" 2>&1 &
 worker=$!
 for _ in $(seq 3000); do

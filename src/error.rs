@@ -122,6 +122,22 @@ impl Error {
         Self::Invalid(vec![Violation { path: path.into(), problem: problem.into() }])
     }
 
+    /// The meaning of a refusal that tonic itself made; none of one that has details, which is ours.
+    pub fn of_tonic(status: &Status) -> Option<Self> {
+        match status.code() {
+            _ if !status.details().is_empty() => None,
+            // The second is what a compressed message says when it has become too large.
+            Code::OutOfRange | Code::ResourceExhausted => Some(Self::TooLarge),
+            Code::Cancelled | Code::DeadlineExceeded => Some(Self::Deadline),
+            Code::Unimplemented if status.message().is_empty() => Some(Self::RpcNotFound),
+            // A compression we do not know, no message at all, a broken frame.
+            Code::Unimplemented | Code::Internal | Code::InvalidArgument => {
+                Some(Self::Malformed(status.message().to_owned()))
+            }
+            _ => None,
+        }
+    }
+
     /// Tells whether the same transaction may answer otherwise when it is run again. Writes read what they refer
     /// to first: a foreign key without a meaning of its own only fails when that was deleted in between.
     pub fn is_retryable(&self) -> bool {
@@ -129,7 +145,7 @@ impl Error {
     }
 
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
-    fn classified(self) -> Self {
+    pub fn classified(self) -> Self {
         let Self::Database(error) = self else { return self };
         let Some(database) = error.as_db_error() else {
             // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.

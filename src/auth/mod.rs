@@ -69,6 +69,19 @@ pub struct Caller {
     pub rpc: String,
     /// When the answer is too late.
     pub deadline: Instant,
+    /// What bounds it when it is a stream.
+    pub term: Term,
+}
+
+/// What bounds a call that goes on for longer than one answer takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Term {
+    /// Longest time of one piece of work.
+    pub longest: Duration,
+    /// The caller's own deadline, if it has one.
+    pub asked: Option<Instant>,
+    /// When the credential ends; none in a future that this machine's clock cannot tell.
+    pub expires: Option<Instant>,
 }
 
 /// What the server's layer found in the metadata; the handler decides when to complain of it.
@@ -103,6 +116,12 @@ impl Caller {
     /// The caller as a user of the organization, if it is a person.
     pub fn person(&self) -> Option<UserId> {
         self.role.is_person().then_some(UserId(self.subject))
+    }
+
+    /// The same caller at the next piece of work of a stream, which has its own deadline.
+    pub fn renewed(&self) -> Self {
+        let longest = Instant::now() + self.term.longest;
+        Self { deadline: self.term.asked.map_or(longest, |asked| asked.min(longest)), ..self.clone() }
     }
 
     /// The time that is left.

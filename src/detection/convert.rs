@@ -41,6 +41,25 @@ pub(super) fn batch_create(request: pb::BatchCreateDetectionsRequest) -> Result<
     Ok((items.collect(), partial))
 }
 
+/// Reads a message of IngestDetections: each item on its own, when it is asked for.
+pub(super) fn ingest(
+    request: pb::IngestDetectionsRequest,
+) -> Result<impl ExactSizeIterator<Item = (i64, Result<NewDetection>)>> {
+    let pb::IngestDetectionsRequest { items } = request;
+    let mut checks = Violations::new();
+    checks.count(&At::REQUEST.field("items"), items.len(), 0..=MAX_BATCH);
+    checks.finish()?;
+    Ok(items.into_iter().enumerate().map(|(index, item)| {
+        let pb::IngestDetectionsItem { sequence, detection } = item;
+        let mut checks = Violations::new();
+        let at = At::REQUEST.item("items", index);
+        let at = at.field("detection");
+        let detection = checks.required(&at, detection);
+        let detection = new_detection(&mut checks, &at, detection);
+        (sequence, checks.finish().map(|()| detection))
+    }))
+}
+
 fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection) -> NewDetection {
     let content_digest = digest::of(&pb::Detection {
         id: String::new(),

@@ -10,15 +10,18 @@ macro_rules! columns {
 }
 
 mod convert;
+mod ingest;
 mod model;
 pub(crate) mod object;
 mod query;
 mod service;
+mod store;
 mod write;
 
 use std::collections::HashMap;
 
 pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
+pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use query::lock;
 pub use service::Service;
 pub(crate) use write::review;

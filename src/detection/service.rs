@@ -1,10 +1,11 @@
 //! DetectionService: who, what, do, answer.
 
-use std::borrow::Cow;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming};
 
-use tonic::{Request, Response, Status};
-
+use super::ingest::{Answers, Ingest};
 use super::model::{Detection, NewDetection};
+use super::store::store;
 use super::{convert, query, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
@@ -21,6 +22,8 @@ pub struct Service {
     pub db: Db,
     /// Makes page tokens.
     pub pages: Pages,
+    /// Told when the server drains: streams stop reading.
+    pub draining: watch::Receiver<bool>,
 }
 
 #[tonic::async_trait]
@@ -47,6 +50,17 @@ impl DetectionService for Service {
             self.db.scoped(&caller, Access::Write, async |tx| batch.settle(store(&tx, &batch.accepted).await?)).await?;
         let results = batch.merge(stored).map(batch_result).collect();
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
+    }
+
+    type IngestDetectionsStream = Answers;
+
+    async fn ingest_detections(
+        &self,
+        request: Request<Streaming<pb::IngestDetectionsRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let ingest = Ingest { db: self.db.clone(), caller, draining: self.draining.clone() };
+        Ok(Response::new(ingest.answer(request.into_inner())))
     }
 
     async fn get_detection(
@@ -149,29 +163,6 @@ impl Service {
         };
         outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))
     }
-}
-
-/// Converts pixel boxes where there are any, then stores what can be stored: each item on its own.
-async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
-    let pixels: Vec<_> = new.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
-    if pixels.is_empty() {
-        let new: Vec<&NewDetection> = new.iter().collect();
-        return write::explain(tx, &new, write::insert(tx, &new).await?).await;
-    }
-    let frames = query::frames(tx, &pixels).await?;
-    let placed = new.iter().map(|item| match frames.get(&item.photo_id) {
-        Some(frame) if !item.pixel_boxes.is_empty() => convert::place(item, *frame).map(Cow::Owned),
-        // Without pixel boxes, or without its photo, which the insert will say.
-        _ => Ok(Cow::Borrowed(item)),
-    });
-    let placed: Vec<Result<Cow<'_, NewDetection>>> = placed.collect();
-    let ready: Vec<&NewDetection> = placed.iter().filter_map(|item| item.as_ref().ok().map(AsRef::as_ref)).collect();
-    let mut stored = write::explain(tx, &ready, write::insert(tx, &ready).await?).await?.into_iter();
-    let outcomes = placed.into_iter().map(|item| match item {
-        Ok(_) => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
-        Err(error) => Err(error),
-    });
-    Ok(outcomes.collect())
 }
 
 fn batch_result(outcome: Result<(Detection, bool)>) -> pb::BatchCreateDetectionsResult {

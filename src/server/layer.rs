@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::auth::token::{Claims, Verifier};
-use crate::auth::{Caller, Credential};
+use crate::auth::{Caller, Credential, Term};
 use crate::error::Error;
 use crate::id::OrganizationId;
 
@@ -74,9 +74,15 @@ where
         let started = Instant::now();
         let rpc = request.uri().path().trim_start_matches('/').to_owned();
         let id = request_id(request.headers());
-        let deadline = started + self.settings.longest.min(asked_for(request.headers()).unwrap_or(Duration::MAX));
+        let (longest, asked) = (self.settings.longest, asked_for(request.headers()));
+        // Of a stream this covers its beginning only: the handler keeps to the caller's deadline by itself.
+        let deadline = started + longest.min(asked.unwrap_or(Duration::MAX));
+        let asked = asked.and_then(|asked| started.checked_add(asked));
         let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.settings.verifier.verify(authorization).map(|claims| caller(&claims, rpc.clone(), deadline));
+        let found = self.settings.verifier.verify(authorization).map(|claims| {
+            let term = Term { longest, asked, expires: expires(&claims) };
+            caller(&claims, rpc.clone(), deadline, term)
+        });
         request.extensions_mut().insert(Credential(found));
 
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
@@ -99,9 +105,16 @@ where
     }
 }
 
-fn caller(claims: &Claims, rpc: String, deadline: Instant) -> Caller {
+fn caller(claims: &Claims, rpc: String, deadline: Instant, term: Term) -> Caller {
     let organization = OrganizationId(claims.org.unwrap_or_default());
-    Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline }
+    Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline, term }
+}
+
+/// When a credential is first refused: the second that `exp` names still counts.
+fn expires(claims: &Claims) -> Option<Instant> {
+    let end = Duration::from_secs(claims.exp.checked_add(1)?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::now().checked_add(end.saturating_sub(now))
 }
 
 /// The caller's id when it is short and printable, otherwise a new one.
@@ -137,18 +150,10 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
 fn with_reason(rpc: &str, response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     let ours = rpc.starts_with(OURS) || status.code() == Code::Unimplemented;
-    if status.code() == Code::Ok || !status.details().is_empty() || !ours {
+    if status.code() == Code::Ok || !ours {
         return response;
     }
-    let error = match status.code() {
-        Code::OutOfRange => Error::TooLarge,
-        Code::Cancelled | Code::DeadlineExceeded => Error::Deadline,
-        Code::Unimplemented if status.message().is_empty() => Error::RpcNotFound,
-        // A compression we do not know, no message at all, a broken frame.
-        Code::Unimplemented | Code::Internal | Code::InvalidArgument => Error::Malformed(status.message().to_owned()),
-        _ => return response,
-    };
-    Status::from(error).into_http()
+    Error::of_tonic(&status).map_or(response, |error| Status::from(error).into_http())
 }
 
 #[cfg(test)]

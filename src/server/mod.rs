@@ -20,6 +20,11 @@ use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, pro
 
 /// How long clients have to notice NOT_SERVING before connections are told to go away.
 const NOTICE: Duration = Duration::from_millis(200);
+/// How much of a request may wait to be read. A stream that is not read from takes no more than this of its
+/// connection's share, so that the other calls of the connection still come through.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// How much of all requests of a connection may wait to be read.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// What a server needs.
 #[derive(Debug)]
@@ -40,8 +45,8 @@ pub struct Parts {
     pub ready: watch::Sender<bool>,
 }
 
-/// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, and after the
-/// drain timeout the server ends without those that have not.
+/// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, streams stop reading
+/// and end, and after the drain timeout the server ends without those that have not.
 ///
 /// # Errors
 /// When the listener fails.
@@ -73,7 +78,11 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
             $resource::Service { db: db.clone(), pages: pages.clone() }
         };
     }
+    let streams = watch::Sender::new(false);
+    let detections = detection::Service { db: db.clone(), pages: pages.clone(), draining: streams.subscribe() };
     let router = Server::builder()
+        .initial_stream_window_size(Some(STREAM_WINDOW))
+        .initial_connection_window_size(Some(CONNECTION_WINDOW))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(256)
@@ -84,7 +93,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         .add_service(reflection_v1alpha)
         .add_service(service!(session_service_server::SessionServiceServer, session::Service))
         .add_service(service!(photo_service_server::PhotoServiceServer, with_database!(photo)))
-        .add_service(service!(detection_service_server::DetectionServiceServer, with_database!(detection)))
+        .add_service(service!(detection_service_server::DetectionServiceServer, detections))
         .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
         .add_service(service!(feedback_service_server::FeedbackServiceServer, with_database!(feedback)))
         .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
@@ -106,6 +115,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     readiness.drain().await;
     tokio::time::sleep(NOTICE).await;
     let _ = drain.send(());
+    streams.send_replace(true);
     readiness.end().await;
     if let Ok(ended) = tokio::time::timeout(drain_timeout, server).await {
         return ended.map_err(std::io::Error::other);

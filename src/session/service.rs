@@ -35,5 +35,7 @@ fn limits() -> pb::Limits {
         max_exif_bytes: number(photo::MAX_EXIF_BYTES),
         max_results_bytes: number(detection::MAX_RESULTS_BYTES),
         max_json_depth: number(json::MAX_DEPTH),
+        ingest_window_items: number(detection::WINDOW_ITEMS),
+        ingest_window_bytes: number(detection::WINDOW_BYTES).into(),
     }
 }

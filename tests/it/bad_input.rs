@@ -10,7 +10,7 @@ use tonic::{Code, Response, Status};
 use crate::harness::{A, App, paths, photo, reason};
 
 mod batch;
-mod detection;
+pub mod detection;
 mod lists;
 mod wire;
 

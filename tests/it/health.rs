@@ -46,7 +46,8 @@ async fn allow(app: &App, connections: bool) {
     outside.batch_execute(&format!("alter database {name} allow_connections {connections}")).await.unwrap();
 }
 
-async fn throw_out(app: &App) {
+/// Ends every session of the app's database but the test's own.
+pub async fn throw_out(app: &App) {
     let all = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     app.postgres.batch_execute(all).await.unwrap();
 }
@@ -80,7 +81,7 @@ pub async fn until_blocked(app: &App, expected: i64) {
 }
 
 /// Holds the photos until it is dropped.
-async fn lock_photos(app: &App) -> tokio_postgres::Client {
+pub async fn lock_photos(app: &App) -> tokio_postgres::Client {
     let locker = connect(&app.database.superuser()).await;
     locker.batch_execute("begin; lock table companycam_photos.photos in access exclusive mode").await.unwrap();
     locker
@@ -198,7 +199,7 @@ async fn server_that_never_saw_its_database_never_says_serving() {
 }
 
 /// A second server, which ends with the test.
-async fn serve(database: tokio_postgres::Config, request_timeout: Duration) -> Channel {
+pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let parts = Parts {

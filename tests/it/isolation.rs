@@ -21,7 +21,7 @@ use scene::{Scene, unknown};
 
 /// Least cells of each group, as many as there were when this was written: a generator that finds less is broken.
 const LEAST: [(Group, usize); 5] =
-    [(Group::Read, 55), (Group::Write, 156), (Group::List, 29), (Group::Batch, 944), (Group::Filter, 213)];
+    [(Group::Read, 55), (Group::Write, 162), (Group::List, 29), (Group::Batch, 1032), (Group::Filter, 213)];
 
 fn scopes() -> [Scope; 5] {
     [

@@ -19,6 +19,7 @@ mod doctor;
 mod explain;
 mod feedback;
 mod health;
+mod ingest;
 mod isolation;
 mod json_schema;
 mod layout;

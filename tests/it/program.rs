@@ -14,9 +14,10 @@ use tonic::transport::Channel;
 use crate::cluster::scratch;
 use crate::harness::Bearer;
 
-/// The demo organization that `serve` makes, and its first project.
-const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
-const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
+/// The demo organization that `serve` makes.
+pub const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
+/// Its first project.
+pub const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
 
 /// A folder of this test's own; gone afterwards.
 pub struct Folder(pub PathBuf);
@@ -103,7 +104,8 @@ pub fn serve(data: &Path) -> Program {
     }
 }
 
-fn run(data: &Path, arguments: &[&str]) -> Output {
+/// Runs a command of the program to its end.
+pub fn run(data: &Path, arguments: &[&str]) -> Output {
     photometa(data).args(arguments).output().unwrap()
 }
 

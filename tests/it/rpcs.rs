@@ -57,6 +57,12 @@ pub const RPCS: &[Rpc] = &[
         WRITERS,
         r#"{"partial": true, "detections": [{"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-2", "processing_time": "0.1s"}]}"#,
     ),
+    // Of the streams of a client the suites send one message.
+    rpc(
+        "DetectionService/IngestDetections",
+        WRITERS,
+        r#"{"items": [{"sequence": 1, "detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-3", "processing_time": "0.1s"}}]}"#,
+    ),
     rpc("DetectionService/GetDetection", READERS, r#"{"id": "$detection"}"#),
     rpc(
         "DetectionService/ListDetections",

@@ -6,7 +6,7 @@ use prost_types::Duration;
 use super::{assert_refused, bad_json, nested};
 use crate::harness::{A, App, detection, object, paths, photo, reason};
 
-type DetectionCase = (&'static str, fn(&mut pb::Detection), &'static [&'static str]);
+pub type DetectionCase = (&'static str, fn(&mut pb::Detection), &'static [&'static str]);
 
 const BOX: &str = "detection.results.objects[0].box";
 
@@ -28,7 +28,7 @@ fn outline(detection: &mut pb::Detection, points: &[(f64, f64)]) {
     first(detection).polygon = Some(pb::Polygon { points });
 }
 
-const DETECTIONS: &[DetectionCase] = &[
+pub const DETECTIONS: &[DetectionCase] = &[
     ("bad id", |d| d.id = "x".repeat(36), &["detection.id"]),
     ("no photo", |d| d.photo_id.clear(), &["detection.photo_id"]),
     ("no type", |d| d.detection_type = 0, &["detection.detection_type"]),

@@ -24,6 +24,10 @@ const MORE: &[(&str, &str)] = &[
         "DetectionService/CreateDetection",
         r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "run_id": "new", "results": {"objects": [{"object_id": "new", "label": "new"}]}}}"#,
     ),
+    (
+        "DetectionService/IngestDetections",
+        r#"{"items": [{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "run_id": "new", "results": {"objects": [{"object_id": "new", "label": "new", "pixel_box": {"x": 1, "y": 1, "width": 1, "height": 1}}]}}}]}"#,
+    ),
     ("PhotoService/ListPhotos", r#"{"view": "PHOTO_VIEW_FULL"}"#),
     ("DetectionService/ListDetections", r#"{"view": "DETECTION_VIEW_FULL"}"#),
     ("DetectionService/DeleteDetectionsByModel", r#"{"model_version": "xanadu-1", "include_reviewed": true}"#),
@@ -128,9 +132,11 @@ fn with(request: &Value, name: &str, value: Value) -> Value {
 fn of_path(rpc: &'static Rpc, method: &MethodDescriptor, base: &Value, path: &Path, all: &[Path]) -> Vec<Cell> {
     let id = path.kind.theirs();
     let own = PLACEHOLDERS.into_iter().find(|own| id == own.replace('$', "$their_"));
-    let creates = ["/Create", "/BatchCreate"].iter().any(|verb| rpc.name.contains(verb));
-    let chosen =
-        creates && path.steps.len() == 2 && path.steps[1].name == "id" && Kind::of_service(method) == Some(path.kind);
+    let creates = ["/Create", "/BatchCreate", "/Ingest"].iter().any(|verb| rpc.name.contains(verb));
+    // Of a stream, the resource stands beside its sequence.
+    let depth = if rpc.name.contains("/Ingest") { 3 } else { 2 };
+    let own_id = path.steps.len() == depth && path.steps[depth - 1].name == "id";
+    let chosen = creates && own_id && Kind::of_service(method) == Some(path.kind);
     let listed = path.steps.iter().any(|step| step.list);
     let cell = |form: &str, request: Value| Cell {
         rpc,

@@ -29,6 +29,18 @@ pub const CASES: &[Case] = &[
             "results": {"objects": [{"object_id": "o1", "label": "crack", "confidence": 0.5, "pixel_box": {"x": 1, "y": 1, "width": 10, "height": 10}}]}}]}"#,
         &[("detection::query::FRAMES", "photos_pkey"), ("detection::write::INSERT", "photos_pkey")],
     ),
+    case(
+        "DetectionService/IngestDetections",
+        r#"{"items": [{"sequence": 1, "detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "processing_time": "0.1s",
+                       "results": {"objects": [{"label": "crack", "pixel_box": {"x": 1, "y": 1, "width": 10, "height": 10}}]}}},
+                      {"sequence": 2, "detection": {"id": "$detection", "photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "run_id": "$uuid"}}]}"#,
+        &[
+            ("detection::query::FRAMES", "photos_pkey"),
+            ("detection::write::INSERT", "photos_pkey"),
+            ("detection::write::EXPLAIN", "detections_pkey"),
+            ("detection::write::EXPLAIN", "detections_run_key"),
+        ],
+    ),
     case("DetectionService/GetDetection", r#"{"id": "$detection"}"#, &[("detection::query::GET", "detections_pkey")]),
     case("DetectionService/ListDetections", "{}", &[(LATEST, "detections_created_at_idx")]),
     case(

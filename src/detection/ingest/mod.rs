@@ -1,0 +1,197 @@
+//! One IngestDetections stream: what is read while a statement runs waits for the next one, and each item is
+//! acknowledged after its commit. Nothing is read while the window is full or acknowledgements wait for the client,
+//! and only a running statement holds a connection.
+
+mod window;
+
+use std::pin::{Pin, pin};
+use std::time::Instant;
+
+use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
+use futures_util::stream::{self, Stream};
+use prost::Message as _;
+use tokio::sync::{mpsc, watch};
+use tonic::{Status, Streaming};
+use tracing::Instrument as _;
+
+use super::convert;
+use super::model::{Detection, NewDetection};
+use super::store::store;
+use crate::auth::Caller;
+use crate::db::{Access, Db};
+use crate::error::{CredentialProblem, Error, Result, item_status};
+use crate::pb;
+
+use window::{Item, Window};
+pub(crate) use window::{WINDOW_BYTES, WINDOW_ITEMS};
+
+/// Largest answer in bytes, or little more: a thousand refusals are more than clients accept at once.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+type Answer = Result<pb::IngestDetectionsResponse, Status>;
+
+/// The answers of a stream. Dropping them, as happens when the client hangs up, ends it.
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Answer> + Send>>;
+
+/// What a stream works with. One caller: all its statements are one organization's and one role's.
+#[derive(Debug)]
+pub(super) struct Ingest {
+    pub(super) db: Db,
+    pub(super) caller: Caller,
+    pub(super) draining: watch::Receiver<bool>,
+}
+
+impl Ingest {
+    /// Stores what the client sends, in a task of its own: a transaction must go on while the client reads nothing.
+    pub(super) fn answer(self, messages: Streaming<pb::IngestDetectionsRequest>) -> Answers {
+        let (out, mut answers) = mpsc::channel(1);
+        let work = async move {
+            let end = tokio::select! {
+                // Whatever runs is dropped: its statement is cancelled, its transaction rolled back.
+                () = out.closed() => return,
+                () = at(self.caller.term.asked) => Err(Error::Deadline.into()),
+                end = self.run(messages, &out) => end,
+            };
+            if let Err(status) = end {
+                let _ = out.send(Err(status)).await;
+            }
+        };
+        tokio::spawn(work.in_current_span());
+        Box::pin(stream::poll_fn(move |context| answers.poll_recv(context)))
+    }
+
+    /// Reads, stores and acknowledges until there is an end of reading and everything read is acknowledged.
+    async fn run(
+        &self,
+        mut messages: Streaming<pb::IngestDetectionsRequest>,
+        out: &mpsc::Sender<Answer>,
+    ) -> Result<(), Status> {
+        let mut window = Window::default();
+        let mut end = None;
+        let mut stopped = pin!(self.stopped());
+        let mut flight = pin!(Fuse::terminated());
+        loop {
+            if flight.is_terminated() {
+                let batch = window.take();
+                match end {
+                    _ if !batch.is_empty() => flight.set(self.store(batch).fuse()),
+                    Some(end) => return end,
+                    None => {}
+                }
+            }
+            tokio::select! {
+                biased;
+                acks = &mut flight, if !flight.is_terminated() => tell(out, acks?).await,
+                error = &mut stopped, if end.is_none() => end = Some(Err(error.into())),
+                message = messages.message(), if end.is_none() && window.has_room() => {
+                    end = read(&mut window, message).transpose();
+                }
+            }
+        }
+    }
+
+    /// Waits for what ends a stream that goes on: the server drains, or the credential expires.
+    async fn stopped(&self) -> Error {
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => Error::Draining,
+            () = at(self.caller.term.expires) => Error::Credential(CredentialProblem::Expired),
+        }
+    }
+
+    /// Stores a batch, and answers what became of each item.
+    async fn store(&self, batch: Vec<Item>) -> Result<Vec<pb::IngestDetectionsAck>> {
+        let mut acks = Vec::with_capacity(batch.len());
+        let mut new = Vec::with_capacity(batch.len());
+        for (place, Item { sequence, detection, .. }) in batch.into_iter().enumerate() {
+            let mut ack = pb::IngestDetectionsAck { sequence, ..Default::default() };
+            match detection {
+                Ok(detection) => new.push((place, detection)),
+                Err(status) => ack.status = Some(status),
+            }
+            acks.push(ack);
+        }
+        // In one order whatever was sent, so that streams that store the same things wait for one another in line.
+        new.sort_by(|(_, one), (_, other)| key(one).cmp(&key(other)));
+        let (places, new): (Vec<usize>, Vec<NewDetection>) = new.into_iter().unzip();
+        for (place, outcome) in places.into_iter().zip(self.outcomes(&new).await?) {
+            match outcome {
+                Ok((detection, created)) => {
+                    acks[place].detection_id = detection.id.to_string();
+                    acks[place].set_outcome(pb::WriteOutcome::of(created));
+                }
+                Err(error) => acks[place].status = Some(item_status(error)),
+            }
+        }
+        Ok(acks)
+    }
+
+    /// Stores all at once. What the database refuses for no reason that we know may be the fault of one item: then
+    /// each is stored alone, so that it costs only itself.
+    async fn outcomes(&self, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.attempt(new).await {
+            Err(Error::Internal(cause)) => tracing::warn!(cause, items = new.len(), "storing each item alone"),
+            outcome => return outcome,
+        }
+        let mut outcomes = Vec::with_capacity(new.len());
+        for one in new.chunks(1) {
+            match self.attempt(one).await {
+                Ok(stored) => outcomes.extend(stored),
+                Err(error @ Error::Internal(_)) => outcomes.push(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn attempt(&self, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
+        let caller = self.caller.renewed();
+        self.db.scoped(&caller, Access::Write, async |tx| store(&tx, new).await).await.map_err(Error::classified)
+    }
+}
+
+/// By what the unique keys of detections are made of.
+fn key(new: &NewDetection) -> impl Ord {
+    (new.photo_id, new.detection_type, &new.model_version, &new.run_id, new.id)
+}
+
+/// Takes what was read into the window. Answers the end of reading, if this is it.
+fn read(
+    window: &mut Window,
+    message: Result<Option<pb::IngestDetectionsRequest>, Status>,
+) -> Result<Option<()>, Status> {
+    let told = |status| Error::of_tonic(&status).map_or(status, Status::from);
+    let Some(message) = message.map_err(told)? else { return Ok(Some(())) };
+    let sizes: Vec<usize> = message.items.iter().map(prost::Message::encoded_len).collect();
+    for ((sequence, detection), bytes) in convert::ingest(message)?.zip(sizes) {
+        window.push(Item { sequence, detection: detection.map_err(item_status), bytes });
+    }
+    Ok(None)
+}
+
+/// Sends acknowledgements. A client that has hung up needs none.
+async fn tell(out: &mpsc::Sender<Answer>, acks: Vec<pb::IngestDetectionsAck>) {
+    let (mut answer, mut bytes) = (pb::IngestDetectionsResponse::default(), 0);
+    for ack in acks {
+        bytes += ack.encoded_len();
+        answer.acks.push(ack);
+        if bytes >= ANSWER_BYTES {
+            bytes = 0;
+            let _ = out.send(Ok(std::mem::take(&mut answer))).await;
+        }
+    }
+    if !answer.acks.is_empty() {
+        let _ = out.send(Ok(answer)).await;
+    }
+}
+
+/// Waits for a moment, for ever without one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

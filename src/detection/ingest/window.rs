@@ -1,0 +1,64 @@
+//! What a stream has read and not yet stored, and how much of it goes into the next statement.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::MAX_BATCH;
+use crate::detection::model::NewDetection;
+
+/// Items that wait before nothing more is read.
+pub(crate) const WINDOW_ITEMS: usize = MAX_BATCH;
+/// Bytes of items that wait, as they came, before nothing more is read.
+pub(crate) const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+/// An item as it was read.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The client's name for it.
+    pub(super) sequence: i64,
+    /// What is to be stored, or why it is refused: as the client will see it, because that is bounded.
+    pub(super) detection: Result<NewDetection, tonic_types::Status>,
+    /// Its size on the wire.
+    pub(super) bytes: usize,
+}
+
+/// The items that wait, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    items: VecDeque<Item>,
+    bytes: usize,
+}
+
+impl Window {
+    /// Tells whether one more message may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.items.len() < WINDOW_ITEMS && self.bytes < WINDOW_BYTES
+    }
+
+    /// Takes an item in.
+    pub(super) fn push(&mut self, item: Item) {
+        self.bytes += item.bytes;
+        self.items.push_back(item);
+    }
+
+    /// Takes out what one statement stores: no more than [`MAX_BATCH`] items and [`WINDOW_BYTES`], but one at least.
+    /// A repetition waits for the next statement, so that it finds the first one stored whatever the order in which
+    /// PostgreSQL inserts.
+    pub(super) fn take(&mut self) -> Vec<Item> {
+        let (mut ids, mut runs) = (HashSet::new(), HashSet::new());
+        let (mut count, mut bytes) = (0, 0);
+        for item in &self.items {
+            bytes += item.bytes;
+            let repeated = item.detection.as_ref().is_ok_and(|new| {
+                let run = new.run_id.as_ref().map(|run| (new.photo_id, new.detection_type, &new.model_version, run));
+                !ids.insert(new.id) || run.is_some_and(|run| !runs.insert(run))
+            });
+            if repeated || count == MAX_BATCH || (count > 0 && bytes > WINDOW_BYTES) {
+                break;
+            }
+            count += 1;
+        }
+        let taken: Vec<Item> = self.items.drain(..count).collect();
+        self.bytes -= taken.iter().map(|item| item.bytes).sum::<usize>();
+        taken
+    }
+}
