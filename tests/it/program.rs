@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use photometa::pb;
@@ -19,13 +20,17 @@ pub const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
 /// Its first project.
 pub const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
 
+static FOLDERS: AtomicU32 = AtomicU32::new(0);
+
 /// A folder of this test's own; gone afterwards.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
     /// Makes its name free.
     pub fn new(name: &str) -> Self {
-        let folder = scratch().join(format!("photometa-{name}-{}", std::process::id()));
+        // Two tests may think of the same name.
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let folder = scratch().join(format!("photometa-{name}-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         Self(folder)
     }
