@@ -21,6 +21,8 @@ pub(super) const PORT: u16 = 5432;
 const SOCKET_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 const TAIL_LINES: usize = 15;
+/// How long a lock of our own may outlive its holder.
+const OWN_LOCK_BOUND: Duration = Duration::from_secs(1);
 /// How long the server of a process that was killed may take to shut down.
 const ORPHAN_BOUND: Duration = Duration::from_secs(10);
 
@@ -143,16 +145,28 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
     let path = root.join("lock");
     let at = || EmbeddedError::at(&path);
     let mut file = own_file().read(true).write(true).truncate(false).mode(0o644).open(&path).map_err(at())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            drop(file.read_to_string(&mut holder));
-            return Err(EmbeddedError::AlreadyRunning { data_dir: root.to_owned(), pid: holder.trim().parse().ok() });
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                drop(file.rewind().and_then(|()| file.read_to_string(&mut holder)));
+                let pid = holder.trim().parse().ok();
+                // Left by ourselves: a program that we start shares the lock for the moment before it begins.
+                if pid == Some(std::process::id()) && begin.elapsed() < OWN_LOCK_BOUND {
+                    thread::sleep(Duration::from_millis(20));
+                    continue;
+                }
+                return Err(EmbeddedError::AlreadyRunning { data_dir: root.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(at()(error)),
         }
-        Err(TryLockError::Error(error)) => return Err(at()(error)),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(at())?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(at())?;
     Ok(file)
 }
 
