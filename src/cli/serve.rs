@@ -119,8 +119,9 @@ impl Drop for Announced<'_> {
 /// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
 async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> {
     // Before anything is made: later, the login may be there for the first time.
-    if let Ok(client) = session(&reached.app, "photometa start").await {
-        guard(&client, database).await?;
+    let early = session(&reached.app, "photometa start").await.ok();
+    if let Some(client) = &early {
+        guard(client, database).await?;
     }
     match Migrator::connect(&reached.owner).await {
         Ok(mut migrator) => match migrator.up().await {
@@ -141,10 +142,15 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
         }
         Err(error) => return Err(error.into()),
     }
-    let client = session(&reached.app, "photometa start")
-        .await
-        .map_err(|error| format!("the database cannot be reached: {error}"))?;
-    guard(&client, database).await?;
+    let client = if let Some(client) = early {
+        client
+    } else {
+        let client = session(&reached.app, "photometa start")
+            .await
+            .map_err(|error| format!("the database cannot be reached: {error}"))?;
+        guard(&client, database).await?;
+        client
+    };
     match hypertable::layout(&client).await.map_err(|error| explained(&error))? {
         layout @ Layout::Unloaded => return Err(layout.to_string().into()),
         layout => tracing::info!("{layout}"),

@@ -39,7 +39,8 @@ pub(super) struct Readiness {
 /// answer is there before the first call: a reporter by itself says SERVING from the start. Once the schema was right,
 /// `prepared` is told, and a newer schema is only complained of: replicas are replaced one after the other.
 pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepared: watch::Sender<bool>) -> Readiness {
-    let mut asked = Asked { db, version, prepared, was_right: false, older: false, complaint: None, rounds: 0 };
+    let mut asked =
+        Asked { db, version, prepared, was_right: false, older: false, trouble: None, mismatch: None, rounds: 0 };
     let mut before = asked.ready().await;
     tell(&reporter, before).await;
     let watched = reporter.clone();
@@ -66,7 +67,9 @@ struct Asked {
     was_right: bool,
     /// Whether the schema was last seen at a version before this program's.
     older: bool,
-    complaint: Option<String>,
+    /// What was last said of the database, and of its schema.
+    trouble: Option<String>,
+    mismatch: Option<String>,
     rounds: u32,
 }
 
@@ -79,11 +82,11 @@ impl Asked {
                 Ok(Err(Error::DatabaseUnavailable(why))) => format!("the database is of no use: {why}"),
                 _ => "the database does not answer".to_owned(),
             };
-            self.complain(Some(why));
+            say(&mut self.trouble, Some(why));
             return false;
         }
+        self.trouble = None;
         if self.was_right && !self.older && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
-            self.complain(self.complaint.clone().filter(|complaint| complaint.contains("this program knows")));
             return true;
         }
         let found = match tokio::time::timeout(PATIENCE, self.db.schema_version()).await {
@@ -93,21 +96,21 @@ impl Asked {
             Ok(Err(_)) | Err(_) => return false,
         };
         self.older = found.is_none_or(|found| found < self.version);
-        self.complain(mismatch(found, self.version));
+        say(&mut self.mismatch, mismatch(found, self.version));
         self.was_right |= found == Some(self.version);
         let ready = self.was_right && !self.older;
         // Calls are refused as well: on an older schema their statements would fail.
         self.prepared.send_if_modified(|prepared| std::mem::replace(prepared, ready) != ready);
         ready
     }
+}
 
-    /// Says what is wrong, once.
-    fn complain(&mut self, complaint: Option<String>) {
-        if let Some(text) = complaint.as_ref().filter(|_| complaint != self.complaint) {
-            tracing::warn!("{text}");
-        }
-        self.complaint = complaint;
+/// Says what is wrong, once.
+fn say(last: &mut Option<String>, now: Option<String>) {
+    if let Some(text) = now.as_ref().filter(|_| now != *last) {
+        tracing::warn!("{text}");
     }
+    *last = now;
 }
 
 /// What to say of a schema that is not at the version of this program. Which one it is can be read since version 6.
