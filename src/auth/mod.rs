@@ -2,6 +2,7 @@
 //! organization from it alone. How a token is verified is in [`token`].
 
 pub mod token;
+mod verified;
 
 use std::time::{Duration, Instant};
 

@@ -3,12 +3,13 @@
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, get_current_timestamp};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Role;
+use super::verified::{Fingerprint, Verified};
 use crate::error::CredentialProblem;
 
 /// Shortest HS256 secret in bytes that is worth the name: RFC 7518 asks for the size of the hash.
@@ -45,10 +46,11 @@ pub struct Expectations {
     pub audience: Option<String>,
 }
 
-/// Verifies tokens.
+/// Verifies tokens, each of them once.
 pub struct Verifier {
     key: DecodingKey,
     validation: Validation,
+    verified: Verified,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -76,7 +78,7 @@ impl Verifier {
             }
             None => validation.validate_aud = false,
         }
-        Self { key: DecodingKey::from_secret(secret), validation }
+        Self { key: DecodingKey::from_secret(secret), validation, verified: Verified::default() }
     }
 
     /// Reads the value of an `authorization` metadata entry.
@@ -89,6 +91,17 @@ impl Verifier {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(CredentialProblem::Invalid("is longer than 8 KiB"));
         }
+        let now = get_current_timestamp();
+        let fingerprint = Fingerprint::of(token);
+        if let Some(claims) = self.verified.get(&fingerprint) {
+            return if claims.exp < now { Err(CredentialProblem::Expired) } else { Ok(claims) };
+        }
+        let claims = self.read(token)?;
+        self.verified.keep(fingerprint, claims.clone(), now);
+        Ok(claims)
+    }
+
+    fn read(&self, token: &[u8]) -> Result<Claims, CredentialProblem> {
         let claims =
             jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|error| problem(&error))?.claims;
         match (claims.role, claims.org) {
