@@ -159,7 +159,8 @@ impl Violations {
 
     /// Reads a confidence, 0 to 1.
     pub fn confidence(&mut self, at: &At<'_>, confidence: Option<f64>) -> Option<f64> {
-        self.within(at, confidence, 0.0..=1.0)
+        // JSONB knows no negative zero.
+        self.within(at, confidence, 0.0..=1.0).map(|confidence| confidence + 0.0)
     }
 
     /// Reads a time. Nanoseconds below a microsecond are cut off: PostgreSQL keeps microseconds.

@@ -2,7 +2,8 @@
 //! upright, as its EXIF orientation says. photometa keeps boxes in fractions of the upright image.
 
 /// A box by its top left corner; in pixels or fractions, as the function says.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Rectangle {
     pub x: f64,

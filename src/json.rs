@@ -3,6 +3,8 @@
 
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as PbValue};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Number, Value};
 
 use crate::check::{At, Violations};
@@ -13,7 +15,7 @@ pub const MAX_DEPTH: usize = 32;
 /// Reads a JSON object of at most `max_bytes` as compact text.
 pub fn object(checks: &mut Violations, at: &At<'_>, value: Struct, max_bytes: usize) -> Value {
     let value = nested(checks, at, value);
-    fits(checks, at, &value, max_bytes);
+    text(checks, at, &value, max_bytes);
     value
 }
 
@@ -27,12 +29,20 @@ pub fn nested(checks: &mut Violations, at: &At<'_>, value: Struct) -> Value {
     value
 }
 
-/// Refuses a document of more than `max_bytes` as compact text.
-pub fn fits(checks: &mut Violations, at: &At<'_>, value: &Value, max_bytes: usize) {
-    let size = value.to_string().len();
+/// Writes a document as compact text, and refuses more than `max_bytes` of it.
+pub fn text(checks: &mut Violations, at: &At<'_>, value: &impl Serialize, max_bytes: usize) -> Box<RawValue> {
+    let text = raw(value);
+    let size = text.get().len();
     if size > max_bytes {
         checks.refuse(at, format!("is {size} bytes as JSON; {max_bytes} are allowed"));
     }
+    text
+}
+
+/// Writes a document as compact text.
+pub fn raw(value: &impl Serialize) -> Box<RawValue> {
+    // Ours are made of strings, numbers and names that are strings: they can always be written.
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 fn read_object(object: Struct, depth: usize, problem: &mut Option<String>) -> Value {

@@ -1,12 +1,15 @@
 //! Detections between the wire and the model, with the field rules.
 
-use serde_json::{Map, Value};
+use std::collections::HashSet;
 
-use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Rollback, SortKey};
-use super::object::{self, box_to_json};
+use serde_json::Value;
+
+use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Results, Rollback, SortKey};
+use super::object;
 use crate::auth::Caller;
 use crate::check::{At, Violations, to_pb_time};
 use crate::error::Result;
+use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId};
 use crate::page::{PageRequest, Pages};
 use crate::{MAX_BATCH, digest, etag, feedback, json, pb};
@@ -60,19 +63,16 @@ pub(super) fn ingest(
     }))
 }
 
-fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection) -> NewDetection {
-    let content_digest = digest::of(&pb::Detection {
-        id: String::new(),
-        project_id: String::new(),
-        create_time: None,
-        update_time: None,
-        user_confirmed: false,
-        user_feedback: None,
-        etag: String::new(),
-        ..detection.clone()
-    });
+fn new_detection(checks: &mut Violations, at: &At<'_>, mut detection: pb::Detection) -> NewDetection {
+    let id = std::mem::take(&mut detection.id);
+    // Output only.
+    detection.project_id.clear();
+    detection.etag.clear();
+    (detection.create_time, detection.update_time) = (None, None);
+    (detection.user_confirmed, detection.user_feedback) = (false, None);
+    let content_digest = digest::of(&detection);
     let pb::Detection {
-        id,
+        id: _,
         photo_id,
         detection_type,
         model_version,
@@ -80,7 +80,6 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection)
         results,
         confidence,
         processing_time,
-        // Output only.
         project_id: _,
         create_time: _,
         update_time: _,
@@ -90,29 +89,8 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection)
     } = detection;
     let id = checks.optional_id(&at.field("id"), &id);
     let results_at = at.field("results");
-    let pb::DetectionResults { objects, extra } = results.unwrap_or_default();
-    let mut kept = Vec::with_capacity(objects.len());
-    let mut pixel_boxes = Vec::new();
-    let mut highest: Option<f64> = None;
-    if checks.count(&results_at.field("objects"), objects.len(), 0..=MAX_OBJECTS) {
-        let mut names = std::collections::HashSet::new();
-        for (index, object) in objects.into_iter().enumerate() {
-            let at = results_at.item("objects", index);
-            let object = object::read(checks, &at, object);
-            highest = highest.into_iter().chain(object.confidence).reduce(f64::max);
-            if object.object_id.as_ref().is_some_and(|name| !names.insert(name.clone())) {
-                checks.refuse(&at.field("object_id"), "repeats the object_id of another object");
-            }
-            pixel_boxes.extend(object.pixel_box.map(|pixels| (index, pixels)));
-            kept.push(object.into_json());
-        }
-    }
-    let mut results = Map::from_iter([("objects".to_owned(), Value::Array(kept))]);
-    if let Some(extra) = extra {
-        results.insert("extra".to_owned(), json::nested(checks, &results_at.field("extra"), extra));
-    }
-    let results = Value::Object(results);
-    json::fits(checks, &results_at, &results, MAX_RESULTS_BYTES);
+    let (results, pixel_boxes) = read_results(checks, &results_at, results.unwrap_or_default());
+    let highest = results.objects.iter().filter_map(|object| object.confidence).reduce(f64::max);
     NewDetection {
         id_chosen: id.is_some(),
         id: id.unwrap_or_else(DetectionId::make),
@@ -120,6 +98,7 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection)
         detection_type: type_name(checks.known(&at.field("detection_type"), detection_type)).unwrap_or_default(),
         model_version: checks.text(&at.field("model_version"), model_version, 1..=100),
         run_id: checks.optional_text(&at.field("run_id"), run_id, 200),
+        results_json: json::text(checks, &results_at, &results, MAX_RESULTS_BYTES),
         results,
         pixel_boxes,
         confidence: checks.confidence(&at.field("confidence"), confidence).or(highest),
@@ -128,6 +107,32 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, detection: pb::Detection)
         path: at.to_string(),
         content_digest,
     }
+}
+
+/// Reads results. Pixel boxes are still to be converted; they come with the places of their objects.
+fn read_results(
+    checks: &mut Violations,
+    at: &At<'_>,
+    results: pb::DetectionResults,
+) -> (Results, Vec<(usize, Rectangle)>) {
+    let pb::DetectionResults { objects, extra } = results;
+    let mut pixel_boxes = Vec::new();
+    let mut read = Vec::with_capacity(objects.len().min(MAX_OBJECTS));
+    if checks.count(&at.field("objects"), objects.len(), 0..=MAX_OBJECTS) {
+        for (index, object) in objects.into_iter().enumerate() {
+            let (object, pixel_box) = object::read(checks, &at.item("objects", index), object);
+            pixel_boxes.extend(pixel_box.map(|pixels| (index, pixels)));
+            read.push(object);
+        }
+    }
+    let mut names = HashSet::with_capacity(read.len());
+    for (index, object) in read.iter().enumerate() {
+        if !names.insert(object.object_id.as_str()) {
+            checks.refuse(&at.item("objects", index).field("object_id"), "repeats the object_id of another object");
+        }
+    }
+    let extra = extra.map(|extra| json::nested(checks, &at.field("extra"), extra));
+    (Results { objects: read, extra }, pixel_boxes)
 }
 
 /// Whole milliseconds, rounded up.
@@ -143,22 +148,20 @@ fn milliseconds(checks: &mut Violations, at: &At<'_>, duration: prost_types::Dur
 }
 
 /// Converts the pixel boxes of a detection, now that its photo is known.
-pub(super) fn place(new: &NewDetection, frame: Frame) -> Result<NewDetection> {
-    let mut placed = new.clone();
+pub(super) fn place(mut new: NewDetection, frame: Frame) -> Result<NewDetection> {
     let mut checks = Violations::new();
     let root = At::REQUEST.field(&new.path);
     let results_at = root.field("results");
-    for (index, pixels) in std::mem::take(&mut placed.pixel_boxes) {
+    for (index, pixels) in std::mem::take(&mut new.pixel_boxes) {
         let object_at = results_at.item("objects", index);
         let found = object::place(&mut checks, &object_at.field("pixel_box"), pixels, frame);
-        if let (Some(found), Some(object)) =
-            (found, placed.results["objects"].get_mut(index).and_then(Value::as_object_mut))
-        {
-            object.insert("box".to_owned(), box_to_json(found));
+        if let Some(object) = new.results.objects.get_mut(index) {
+            object.bounding_box = found;
         }
     }
     checks.finish()?;
-    Ok(placed)
+    new.results_json = json::raw(&new.results);
+    Ok(new)
 }
 
 fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
@@ -298,7 +301,7 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         detection_type,
         model_version,
         run_id,
-        mut results,
+        results,
         confidence,
         processing_time_ms,
         created_at,
@@ -320,13 +323,7 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         detection_type: detection_type.into(),
         model_version,
         run_id,
-        results: full.then(|| pb::DetectionResults {
-            objects: results["objects"]
-                .as_array()
-                .map(|kept| kept.iter().map(object::from_json).collect())
-                .unwrap_or_default(),
-            extra: results.get_mut("extra").map(|extra| json::to_struct(extra.take())),
-        }),
+        results: results.filter(|_| full).map(show_results),
         confidence,
         processing_time: processing_time_ms
             .map(|whole| prost_types::Duration { seconds: i64::from(whole / 1000), nanos: whole % 1000 * 1_000_000 }),
@@ -336,6 +333,11 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         user_feedback: user_feedback.map(|kept| shown_feedback(&kept, full)),
         etag: etag::make(version, created_at),
     }
+}
+
+fn show_results(results: Results) -> pb::DetectionResults {
+    let Results { objects, extra } = results;
+    pb::DetectionResults { objects: objects.into_iter().map(object::show).collect(), extra: extra.map(json::to_struct) }
 }
 
 fn shown_feedback(kept: &Value, full: bool) -> pb::UserFeedback {

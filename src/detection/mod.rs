@@ -22,6 +22,7 @@ use std::collections::HashMap;
 
 pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
+pub(crate) use model::{Object, Results};
 pub(crate) use query::lock;
 pub use service::Service;
 pub(crate) use write::review;

@@ -1,10 +1,63 @@
 //! Detections as plain data.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId, ProjectId};
+
+/// What a model saw in a photo, and how it is kept: `{"objects": […], "extra": {…}}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Results {
+    /// The objects, in the model's order.
+    pub objects: Vec<Object>,
+    /// Whatever else the model says of the photo; a JSON object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Value>,
+}
+
+/// An object in a photo.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Object {
+    /// Given, or made; unique in its detection.
+    pub object_id: String,
+    /// What it is.
+    pub label: String,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// Where it is, in fractions of the upright image.
+    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+    pub bounding_box: Option<Rectangle>,
+    /// Its outline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polygon: Option<Polygon>,
+    /// Whatever else the model says of it; a JSON object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Value>,
+}
+
+/// An outline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Polygon {
+    /// Its corners.
+    pub points: Vec<Point>,
+}
+
+/// A point, in fractions of the upright image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Point {
+    /// From the left edge.
+    pub x: f64,
+    /// From the top edge.
+    pub y: f64,
+}
 
 /// A detection to be stored.
 #[derive(Debug, Clone)]
@@ -21,8 +74,10 @@ pub struct NewDetection {
     pub model_version: String,
     /// The worker's own name for the run.
     pub run_id: Option<String>,
-    /// What the model saw, as it is kept: `{objects: […], extra: {…}}`.
-    pub results: Value,
+    /// What the model saw.
+    pub results: Results,
+    /// The same as JSON: written once, when its size is checked.
+    pub results_json: Box<RawValue>,
     /// Boxes still to be converted, with the place of their object.
     pub pixel_boxes: Vec<(usize, Rectangle)>,
     /// 0 to 1.
@@ -33,6 +88,33 @@ pub struct NewDetection {
     pub path: String,
     /// Tells a repeated call from a conflicting one.
     pub content_digest: [u8; 16],
+}
+
+impl NewDetection {
+    /// What the unique keys of detections are made of.
+    pub fn key(&self) -> impl Ord + '_ {
+        (self.photo_id, self.detection_type, &self.model_version, &self.run_id, self.id)
+    }
+
+    /// The detection that it has become; without results.
+    pub fn stored(&self, project_id: ProjectId, at: Timestamp) -> Detection {
+        Detection {
+            id: self.id,
+            project_id,
+            photo_id: self.photo_id,
+            detection_type: self.detection_type.to_owned(),
+            model_version: self.model_version.clone(),
+            run_id: self.run_id.clone(),
+            results: None,
+            confidence: self.confidence,
+            processing_time_ms: self.processing_time_ms,
+            created_at: at,
+            updated_at: at,
+            user_confirmed: false,
+            user_feedback: None,
+            version: 1,
+        }
+    }
 }
 
 /// A stored detection.
@@ -50,8 +132,8 @@ pub struct Detection {
     pub model_version: String,
     /// The worker's own name for the run.
     pub run_id: Option<String>,
-    /// `{objects: […], extra: {…}}`; null in view BASIC.
-    pub results: Value,
+    /// What the model saw; not read in view BASIC.
+    pub results: Option<Results>,
     /// 0 to 1.
     pub confidence: Option<f64>,
     /// Milliseconds.

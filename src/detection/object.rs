@@ -1,8 +1,6 @@
-//! Objects in a photo: checked on the way in, kept as JSON, shown on the way out.
+//! Objects in a photo: checked on the way in, shown on the way out.
 
-use serde_json::{Map, Value, json};
-
-use super::model::Frame;
+use super::model::{Frame, Object, Point, Polygon};
 use crate::check::{At, Violations};
 use crate::geometry::{Rectangle, upright};
 use crate::{json, pb};
@@ -11,43 +9,29 @@ use crate::{json, pb};
 const SLACK: f64 = 1e-6;
 const MAX_POINTS: usize = 2000;
 
-/// A checked object.
-#[derive(Debug, Clone)]
-pub struct Object {
-    /// Given, or still to be made.
-    pub object_id: Option<String>,
-    /// What it is.
-    pub label: String,
-    /// 0 to 1.
-    pub confidence: Option<f64>,
-    /// Where it is, in fractions of the upright image.
-    pub bounding_box: Option<Rectangle>,
-    /// Where it is, in pixels of the stored image: to be converted.
-    pub pixel_box: Option<Rectangle>,
-    /// Its outline, in fractions of the upright image.
-    pub polygon: Vec<(f64, f64)>,
-    /// Whatever else the model says of it.
-    pub attributes: Option<Value>,
-}
-
-/// Reads an object.
-pub fn read(checks: &mut Violations, at: &At<'_>, object: pb::DetectedObject) -> Object {
+/// Reads an object. The pixel box is still to be converted.
+pub fn read(checks: &mut Violations, at: &At<'_>, object: pb::DetectedObject) -> (Object, Option<Rectangle>) {
     let pb::DetectedObject { object_id, label, confidence, r#box, pixel_box, polygon, attributes } = object;
     if r#box.is_some() && pixel_box.is_some() {
         checks.refuse(&at.field("pixel_box"), "stands beside box; give one of them");
     }
-    Object {
-        object_id: (!object_id.is_empty()).then(|| checks.text(&at.field("object_id"), object_id, 1..=100)),
+    let object = Object {
+        object_id: if object_id.is_empty() {
+            uuid::Uuid::now_v7().to_string()
+        } else {
+            checks.text(&at.field("object_id"), object_id, 1..=100)
+        },
         label: checks.text(&at.field("label"), label, 1..=200),
         confidence: checks.confidence(&at.field("confidence"), confidence),
         bounding_box: r#box.map(|given| bounding_box(checks, &at.field("box"), given)),
-        pixel_box: pixel_box.map(|given| {
-            let pb::PixelBox { x, y, width, height } = given;
-            positive_box(checks, &at.field("pixel_box"), Rectangle { x, y, width, height })
-        }),
-        polygon: polygon.map(|outline| points(checks, &at.field("polygon"), outline)).unwrap_or_default(),
+        polygon: polygon.map(|outline| points(checks, &at.field("polygon"), outline)),
         attributes: attributes.map(|attributes| json::nested(checks, &at.field("attributes"), attributes)),
-    }
+    };
+    let pixel_box = pixel_box.map(|given| {
+        let pb::PixelBox { x, y, width, height } = given;
+        positive_box(checks, &at.field("pixel_box"), Rectangle { x, y, width, height })
+    });
+    (object, pixel_box)
 }
 
 /// Reads a box in fractions of the upright image: all of it inside.
@@ -59,7 +43,9 @@ pub fn bounding_box(checks: &mut Violations, at: &At<'_>, given: pb::BoundingBox
 }
 
 /// Refuses what is no box anywhere.
-fn positive_box(checks: &mut Violations, at: &At<'_>, found: Rectangle) -> Rectangle {
+fn positive_box(checks: &mut Violations, at: &At<'_>, mut found: Rectangle) -> Rectangle {
+    // JSONB knows no negative zero.
+    (found.x, found.y) = (found.x + 0.0, found.y + 0.0);
     for (name, number, least) in
         [("x", found.x, true), ("y", found.y, true), ("width", found.width, false), ("height", found.height, false)]
     {
@@ -97,9 +83,9 @@ fn inside(
     left
 }
 
-fn points(checks: &mut Violations, at: &At<'_>, outline: pb::Polygon) -> Vec<(f64, f64)> {
+fn points(checks: &mut Violations, at: &At<'_>, outline: pb::Polygon) -> Polygon {
     if !checks.count(&at.field("points"), outline.points.len(), 3..=MAX_POINTS) {
-        return Vec::new();
+        return Polygon::default();
     }
     let points = outline.points.into_iter().enumerate().map(|(index, pb::Point { x, y })| {
         for (name, number) in [("x", x), ("y", y)] {
@@ -107,9 +93,9 @@ fn points(checks: &mut Violations, at: &At<'_>, outline: pb::Polygon) -> Vec<(f6
                 checks.refuse(&at.item("points", index).field(name), format!("is {number}; 0 to 1 is allowed"));
             }
         }
-        (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
+        Point { x: x.clamp(0.0, 1.0) + 0.0, y: y.clamp(0.0, 1.0) + 0.0 }
     });
-    points.collect()
+    Polygon { points: points.collect() }
 }
 
 /// Turns a box in pixels of the stored image into a box of the upright image.
@@ -130,65 +116,25 @@ pub fn place(checks: &mut Violations, at: &At<'_>, mut pixels: Rectangle, frame:
     Some(found)
 }
 
-impl Object {
-    /// The object as it is kept.
-    pub fn into_json(self) -> Value {
-        let mut kept = Map::new();
-        kept.insert(
-            "object_id".to_owned(),
-            Value::String(self.object_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())),
-        );
-        kept.insert("label".to_owned(), Value::String(self.label));
-        if let Some(confidence) = self.confidence {
-            kept.insert("confidence".to_owned(), json!(confidence));
-        }
-        if let Some(found) = self.bounding_box {
-            kept.insert("box".to_owned(), box_to_json(found));
-        }
-        if !self.polygon.is_empty() {
-            let points: Vec<Value> = self.polygon.into_iter().map(|(x, y)| json!({"x": x, "y": y})).collect();
-            kept.insert("polygon".to_owned(), json!({"points": points}));
-        }
-        if let Some(attributes) = self.attributes {
-            kept.insert("attributes".to_owned(), attributes);
-        }
-        Value::Object(kept)
-    }
-}
-
-/// A box as it is kept.
-pub fn box_to_json(found: Rectangle) -> Value {
-    json!({"x": found.x, "y": found.y, "width": found.width, "height": found.height})
-}
-
-/// Shows a kept box.
-pub fn box_from_json(kept: &Value) -> pb::BoundingBox {
-    let number = |name: &str| kept.get(name).and_then(Value::as_f64).unwrap_or_default();
-    pb::BoundingBox { x: number("x"), y: number("y"), width: number("width"), height: number("height") }
-}
-
-/// Shows a kept object.
-pub fn from_json(kept: &Value) -> pb::DetectedObject {
-    let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let polygon =
-        kept.get("polygon").and_then(|polygon| polygon.get("points")).and_then(Value::as_array).map(|points| {
-            pb::Polygon {
-                points: points
-                    .iter()
-                    .map(|point| {
-                        let number = |name: &str| point.get(name).and_then(Value::as_f64).unwrap_or_default();
-                        pb::Point { x: number("x"), y: number("y") }
-                    })
-                    .collect(),
-            }
-        });
+/// Shows an object.
+pub fn show(object: Object) -> pb::DetectedObject {
+    let Object { object_id, label, confidence, bounding_box, polygon, attributes } = object;
+    let show_points = |outline: Polygon| pb::Polygon {
+        points: outline.points.into_iter().map(|Point { x, y }| pb::Point { x, y }).collect(),
+    };
     pb::DetectedObject {
-        object_id: text("object_id"),
-        label: text("label"),
-        confidence: kept.get("confidence").and_then(Value::as_f64),
-        r#box: kept.get("box").map(box_from_json),
+        object_id,
+        label,
+        confidence,
+        r#box: bounding_box.map(show_box),
         pixel_box: None,
-        polygon,
-        attributes: kept.get("attributes").cloned().map(json::to_struct),
+        polygon: polygon.map(show_points),
+        attributes: attributes.map(json::to_struct),
     }
+}
+
+/// Shows a box.
+pub fn show_box(found: Rectangle) -> pb::BoundingBox {
+    let Rectangle { x, y, width, height } = found;
+    pb::BoundingBox { x, y, width, height }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
-use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Rollback, SortKey};
+use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Results, Rollback, SortKey};
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::{DetectionId, PhotoId};
@@ -23,7 +23,7 @@ impl TryFrom<Row> for Detection {
             detection_type: row.try_get("detection_type")?,
             model_version: row.try_get("model_version")?,
             run_id: row.try_get("run_id")?,
-            results: row.try_get::<_, Option<Value>>("results")?.unwrap_or_default(),
+            results: row.try_get::<_, Option<Json<Results>>>("results")?.map(|Json(results)| results),
             confidence: row.try_get("confidence")?,
             processing_time_ms: row.try_get("processing_time_ms")?,
             created_at: row.try_get("created_at")?,

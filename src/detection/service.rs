@@ -4,9 +4,8 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ingest::{Answers, Ingest};
-use super::model::{Detection, NewDetection};
-use super::store::store;
-use super::{convert, query, write};
+use super::model::Detection;
+use super::{convert, query, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -34,7 +33,8 @@ impl DetectionService for Service {
     ) -> Result<Response<pb::CreateDetectionResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let new = convert::create(request.into_inner())?;
-        let (detection, created) = self.create(&caller, &new).await?;
+        let mut outcomes = store::each(&self.db, &caller, vec![new]).await?;
+        let (detection, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
         let detection = Some(convert::to_pb(detection, true));
         Ok(Response::new(pb::CreateDetectionResponse { detection, outcome: pb::WriteOutcome::of(created).into() }))
     }
@@ -45,9 +45,11 @@ impl DetectionService for Service {
     ) -> Result<Response<pb::BatchCreateDetectionsResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let (items, partial) = convert::batch_create(request.into_inner())?;
-        let batch = Batch::admit(items, partial)?;
-        let stored =
-            self.db.scoped(&caller, Access::Write, async |tx| batch.settle(store(&tx, &batch.accepted).await?)).await?;
+        let mut batch = Batch::admit(items, partial)?;
+        let placed = store::place(&self.db, &caller, std::mem::take(&mut batch.accepted)).await?;
+        let batch = batch.look_again(placed)?;
+        let work = async |tx: Tx| batch.settle(store::within(&tx, &batch.accepted).await?);
+        let stored = self.db.scoped(&caller, Access::Write, work).await?;
         let results = batch.merge(stored).map(batch_result).collect();
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
     }
@@ -144,24 +146,6 @@ impl DetectionService for Service {
         let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
         let (deleted, kept_reviewed) = (count(deleted), count(kept));
         Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed }))
-    }
-}
-
-impl Service {
-    /// In one flight, as long as nothing has to be known of the photo and the detection is new.
-    async fn create(&self, caller: &Caller, new: &NewDetection) -> Result<(Detection, bool)> {
-        let one = [new];
-        let mut outcomes = if new.pixel_boxes.is_empty() {
-            let inserted = self.db.once(caller, Access::Write, async |tx| write::insert(&tx, &one).await).await?;
-            if let [Some(_)] = inserted.as_slice() {
-                inserted.into_iter().flatten().collect()
-            } else {
-                self.db.once(caller, Access::Read, async |tx| write::explain(&tx, &one, vec![None]).await).await?
-            }
-        } else {
-            self.db.scoped(caller, Access::Write, async |tx| store(&tx, std::slice::from_ref(new)).await).await?
-        };
-        outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))
     }
 }
 

@@ -1,32 +1,85 @@
 //! How many detections become rows: pixel boxes are converted where there are any, then each item is stored on its
 //! own, and what was not stored is explained.
 
-use std::borrow::Cow;
-
 use super::model::{Detection, NewDetection};
 use super::{convert, query, write};
-use crate::db::Tx;
+use crate::auth::Caller;
+use crate::batch::settle;
+use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Result};
 
-/// Converts pixel boxes where there are any, then stores what can be stored: each item on its own.
-pub(super) async fn store(tx: &Tx, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
-    let pixels: Vec<_> = new.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
-    if pixels.is_empty() {
-        let new: Vec<&NewDetection> = new.iter().collect();
-        return write::explain(tx, &new, write::insert(tx, &new).await?).await;
+/// A detection, and whether it is new; or why it was not stored.
+pub(super) type Outcome = Result<(Detection, bool)>;
+
+/// Converts the pixel boxes of those that have any.
+pub(super) async fn place(db: &Db, caller: &Caller, items: Vec<NewDetection>) -> Result<Vec<Result<NewDetection>>> {
+    let photos: Vec<_> = items.iter().filter(|item| !item.pixel_boxes.is_empty()).map(|item| item.photo_id).collect();
+    if photos.is_empty() {
+        return Ok(items.into_iter().map(Ok).collect());
     }
-    let frames = query::frames(tx, &pixels).await?;
-    let placed = new.iter().map(|item| match frames.get(&item.photo_id) {
-        Some(frame) if !item.pixel_boxes.is_empty() => convert::place(item, *frame).map(Cow::Owned),
+    let frames = db.once(caller, Access::Read, async |tx| query::frames(&tx, &photos).await).await?;
+    let placed = items.into_iter().map(|item| match frames.get(&item.photo_id) {
+        Some(frame) if !item.pixel_boxes.is_empty() => convert::place(item, *frame),
         // Without pixel boxes, or without its photo, which the insert will say.
-        _ => Ok(Cow::Borrowed(item)),
+        _ => Ok(item),
     });
-    let placed: Vec<Result<Cow<'_, NewDetection>>> = placed.collect();
-    let ready: Vec<&NewDetection> = placed.iter().filter_map(|item| item.as_ref().ok().map(AsRef::as_ref)).collect();
-    let mut stored = write::explain(tx, &ready, write::insert(tx, &ready).await?).await?.into_iter();
-    let outcomes = placed.into_iter().map(|item| match item {
-        Ok(_) => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
-        Err(error) => Err(error),
+    Ok(placed.collect())
+}
+
+/// Stores placed items within a transaction, each on its own; those that are new are answered without their results.
+pub(super) async fn within(tx: &Tx, items: &[NewDetection]) -> Result<Vec<Outcome>> {
+    let insert = async |open: Vec<usize>| write::insert(tx, items, &open).await;
+    let explain = async |open: Vec<usize>| write::explain(tx, items, &open).await;
+    settle(items.len(), insert, explain, |_| Error::ConcurrentChange).await
+}
+
+/// Stores items, each on its own and in as few flights as that takes. What the database refuses for no reason that we
+/// know may be the fault of one item: then each is stored alone, so that it costs only itself.
+pub(super) async fn each(db: &Db, caller: &Caller, items: Vec<NewDetection>) -> Result<Vec<Outcome>> {
+    let placed = place(db, caller, items).await?;
+    let mut refused = Vec::with_capacity(placed.len());
+    let mut items = Vec::with_capacity(placed.len());
+    for item in placed {
+        refused.push(item.map(|item| items.push(item)).err());
+    }
+    let stored = match flights(db, caller, &items).await {
+        Err(error @ Error::Internal(_)) if items.len() == 1 => vec![Err(error)],
+        Err(Error::Internal(cause)) => {
+            tracing::warn!(cause, items = items.len(), "storing each item alone");
+            alone(db, caller, &items).await?
+        }
+        stored => stored?,
+    };
+    let mut stored = stored.into_iter().zip(items).map(|(outcome, item)| match outcome {
+        Ok((detection, true)) => Ok((Detection { results: Some(item.results), ..detection }, true)),
+        outcome => outcome,
+    });
+    let outcomes = refused.into_iter().map(|refused| match refused {
+        Some(error) => Err(error),
+        None => stored.next().unwrap_or(Err(Error::ConcurrentChange)),
     });
     Ok(outcomes.collect())
+}
+
+async fn alone(db: &Db, caller: &Caller, items: &[NewDetection]) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::with_capacity(items.len());
+    for one in items.chunks(1) {
+        match flights(db, caller, one).await {
+            Ok(stored) => outcomes.extend(stored),
+            Err(error @ Error::Internal(_)) => outcomes.push(Err(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outcomes)
+}
+
+/// A flight that inserts, and where something is left a second one that explains it.
+async fn flights(db: &Db, caller: &Caller, items: &[NewDetection]) -> Result<Vec<Outcome>> {
+    let insert = async |open: Vec<usize>| {
+        db.once(caller, Access::Write, async |tx| write::insert(&tx, items, &open).await).await
+    };
+    let explain = async |open: Vec<usize>| {
+        db.once(caller, Access::Read, async |tx| write::explain(&tx, items, &open).await).await
+    };
+    settle(items.len(), insert, explain, |_| Error::ConcurrentChange).await.map_err(Error::classified)
 }

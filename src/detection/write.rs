@@ -1,34 +1,38 @@
 //! Writes of detections. Each change writes its event in the same statement.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio_postgres::types::Json;
 
 use super::model::{Detection, NewDetection};
+use crate::batch::Settled;
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Resource, Result};
 use crate::id::{DetectionId, now};
 use crate::sql;
 
-/// Photos are joined, so that a missing or invisible one costs only its own row. The event of a creation has
-/// the detection's id.
-///
-/// Index: photos_pkey.
-const INSERT: Sql = sql!(
-    INSERT,
-    "with d as (
+/// Inserts what `$source` lists, and its events. Photos are joined, so that a missing or invisible one costs only its own
+/// row. The event of a creation has the detection's id. What the caller sent does not travel back.
+macro_rules! insert {
+    ($source:literal) => {
+        concat!(
+            "with d as (
          insert into companycam_photos.detections as d
            (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence,
             processing_time_ms, created_at, updated_at, content_digest)
          select p.organization_id, u.id, p.project_id, p.id, u.detection_type, u.model_version, u.run_id, u.results,
                 u.confidence, u.processing_time_ms, $11, $11, u.content_digest
-         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])
+         from ",
+            $source,
+            "
               as u (id, photo_id, detection_type, model_version, run_id, results, confidence, processing_time_ms, content_digest)
          join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
          where p.organization_id = $1
          on conflict do nothing
-         returning d.*
+         returning d.organization_id, d.created_at, d.id, d.project_id, d.photo_id, d.model_version, d.processing_time_ms,
+                   d.detection_type
      ), event as (
          insert into companycam_photos.detection_events as e
            (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
@@ -36,9 +40,26 @@ const INSERT: Sql = sql!(
                 d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type)
          from d
      )
-     select ",
-    columns!(),
-    ", d.results from d"
+     select d.id, d.project_id from d"
+        )
+    };
+}
+
+/// Index: photos_pkey.
+const INSERT: Sql = sql!(
+    INSERT,
+    insert!(
+        "unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])"
+    )
+);
+
+/// For one detection: PostgreSQL plans this once for each connection. For an array it plans at each execution, because it
+/// expects ten values of an array it does not know, and finds every plan for the array at hand cheaper than that.
+///
+/// Index: photos_pkey.
+const INSERT_ONE: Sql = sql!(
+    INSERT_ONE,
+    insert!("(values ($2::uuid, $3::uuid, $4::text, $5::text, $6::text, $7::jsonb, $8::float8, $9::int, $10::bytea))")
 );
 
 /// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
@@ -60,57 +81,73 @@ const EXPLAIN: Sql = sql!(
      ) d on true"
 );
 
-/// What became of each item: `true` with those that are new, `None` with those still to be explained.
-pub(super) type Outcomes = Vec<Option<Result<(Detection, bool)>>>;
-
-/// Stores detections, each on its own, in one statement; what is taken or refers to nothing stays open.
-pub(super) async fn insert(tx: &Tx, new: &[&NewDetection]) -> Result<Outcomes> {
+/// Inserts the open items, each on its own, in one statement, and settles those that are new; without their results,
+/// which the caller has. What is taken or refers to nothing stays open, and so does what repeats another item's id or
+/// run: PostgreSQL might insert either of them first.
+pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<Detection>> {
+    let (mut ids, mut runs) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
+    let first = |&index: &usize| {
+        let new = &items[index];
+        let run = new.run_id.as_ref().map(|run| (new.photo_id, new.detection_type, &new.model_version, run));
+        !ids.contains_key(&new.id) && run.is_none_or(|run| runs.insert(run)) && ids.insert(new.id, index).is_none()
+    };
+    let mut rows: Vec<usize> = open.iter().copied().filter(first).collect();
+    // In one order whatever was sent, so that those who store the same things wait for one another in line.
+    rows.sort_unstable_by(|&one, &other| items[one].key().cmp(&items[other].key()));
+    let now = now();
     macro_rules! column {
         ($field:ident) => {
-            &new.iter().map(|detection| &detection.$field).collect::<Vec<_>>()
+            &rows.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
-    let digests: Vec<&[u8]> = new.iter().map(|detection| detection.content_digest.as_slice()).collect();
-    let rows = tx
-        .query(
-            &INSERT,
-            &[
-                tx.organization(),
-                column!(id),
-                column!(photo_id),
-                column!(detection_type),
-                column!(model_version),
-                column!(run_id),
-                column!(results),
-                column!(confidence),
-                column!(processing_time_ms),
-                &digests,
-                &now(),
-            ],
-        )
-        .await?;
-    let mut inserted = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let detection = Detection::try_from(row)?;
-        inserted.insert(detection.id, detection);
+    let inserted = if let [only] = rows.as_slice() {
+        let new = &items[*only];
+        let params: &Params<'_> = &[
+            tx.organization(),
+            &new.id,
+            &new.photo_id,
+            &new.detection_type,
+            &new.model_version,
+            &new.run_id,
+            &Json(&*new.results_json),
+            &new.confidence,
+            &new.processing_time_ms,
+            &new.content_digest.as_slice(),
+            &now,
+        ];
+        tx.query(&INSERT_ONE, params).await?
+    } else {
+        let results: Vec<_> = rows.iter().map(|&index| Json(&*items[index].results_json)).collect();
+        let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
+        let params: &Params<'_> = &[
+            tx.organization(),
+            column!(id),
+            column!(photo_id),
+            column!(detection_type),
+            column!(model_version),
+            column!(run_id),
+            &results,
+            column!(confidence),
+            column!(processing_time_ms),
+            &digests,
+            &now,
+        ];
+        tx.query(&INSERT, params).await?
+    };
+    let mut settled = Vec::with_capacity(rows.len());
+    for row in inserted {
+        let Some(&index) = ids.get(&row.try_get("id")?) else { continue };
+        settled.push((index, Ok((items[index].stored(row.try_get("project_id")?, now), true))));
     }
-    // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
-    Ok(new.iter().map(|detection| inserted.remove(&detection.id).map(|detection| Ok((detection, true)))).collect())
+    Ok(settled)
 }
 
-/// Answers for the items that [`insert`] left open; asks nothing when there is none.
-pub(super) async fn explain(
-    tx: &Tx,
-    new: &[&NewDetection],
-    mut outcomes: Outcomes,
-) -> Result<Vec<Result<(Detection, bool)>>> {
-    let open: Vec<usize> = (0..new.len()).filter(|&index| outcomes[index].is_none()).collect();
-    if open.is_empty() {
-        return Ok(outcomes.into_iter().flatten().collect());
-    }
+/// Settles the open items that [`insert`] left: what was stored before, is taken, or refers to nothing. What is free
+/// now stays open.
+pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<Detection>> {
     macro_rules! column {
         ($field:ident) => {
-            &open.iter().map(|&index| &new[index].$field).collect::<Vec<_>>()
+            &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
     let params: &Params<'_> = &[
@@ -121,12 +158,15 @@ pub(super) async fn explain(
         column!(model_version),
         column!(run_id),
     ];
+    let mut found: BTreeMap<usize, Result<(Detection, bool)>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
         let position: i32 = row.try_get("position")?;
         let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
-        let wanted = new[index];
+        let wanted = &items[index];
         let taken = || Err(Error::AlreadyExists(Resource::Detection, wanted.id.to_string()));
         let outcome = match row.try_get::<_, Option<Vec<u8>>>("content_digest")? {
+            // Two rows when the id is one detection's and the run another's: a conflict either way.
+            Some(_) if found.contains_key(&index) => taken(),
             Some(digest) => {
                 let same_id: bool = row.try_get("same_id")?;
                 if digest == wanted.content_digest && (same_id || !wanted.id_chosen) {
@@ -138,14 +178,12 @@ pub(super) async fn explain(
                     Err(Error::AlreadyExists(Resource::Detection, found.id.to_string()))
                 }
             }
-            None if row.try_get("photo_found")? => Err(Error::ConcurrentChange),
+            None if row.try_get("photo_found")? => continue,
             None => Err(Error::NotFound(Resource::Photo, wanted.photo_id.to_string())),
         };
-        // Two rows when the id is one detection's and the run another's: a conflict either way.
-        let outcome = if outcomes[index].is_some() { taken() } else { outcome };
-        outcomes[index] = Some(outcome);
+        found.insert(index, outcome);
     }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
+    Ok(found.into_iter().collect())
 }
 
 /// Index: detections_pkey.

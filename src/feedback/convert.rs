@@ -75,7 +75,7 @@ fn new_feedback(checks: &mut Violations, at: &At<'_>, feedback: pb::Feedback) ->
         }
     };
     let edits = if edits.len() > MAX_EDITS { Vec::new() } else { edit::read_all(checks, at, edits) };
-    json::fits(checks, &edits_at, &edit::edits_to_json(&edits), MAX_RESULTS_BYTES);
+    json::text(checks, &edits_at, &edit::edits_to_json(&edits), MAX_RESULTS_BYTES);
     let comment = checks.text(&at.field("comment"), comment, 0..=2000);
     NewFeedback {
         id_chosen: id.is_some(),

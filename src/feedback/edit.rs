@@ -3,12 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::model::{Edit, EditKind};
 use crate::check::{At, Violations};
 use crate::detection::object;
+use crate::detection::{Object, Results};
+use crate::geometry::Rectangle;
 use crate::pb::{self, object_edit};
 
 impl EditKind {
@@ -67,7 +69,7 @@ fn read(checks: &mut Violations, at: &At<'_>, edit: pb::ObjectEdit) -> Option<Ed
             let box_at = at.field("box");
             // An absent box is one violation, not one per side.
             let place = if let Some(place) = r#box {
-                object::box_to_json(object::bounding_box(checks, &box_at, place))
+                json!(object::bounding_box(checks, &box_at, place))
             } else {
                 checks.refuse(&box_at, "is required");
                 Value::Null
@@ -97,9 +99,9 @@ fn read(checks: &mut Violations, at: &At<'_>, edit: pb::ObjectEdit) -> Option<Ed
             if object.pixel_box.is_some() {
                 checks.refuse(&at.field("pixel_box"), "is not possible here; give box");
             }
-            let mut object = object::read(checks, &at, pb::DetectedObject { pixel_box: None, ..object });
-            let object_id = object.object_id.get_or_insert_with(|| Uuid::now_v7().to_string()).clone();
-            (EditKind::Add, object_id, json!({"object": object.into_json()}))
+            let (object, _) = object::read(checks, &at, pb::DetectedObject { pixel_box: None, ..object });
+            let value = json!({"object": object});
+            (EditKind::Add, object.object_id, value)
         }
     };
     let kept = Value::Object([(kind.name().to_owned(), value)].into_iter().collect());
@@ -107,10 +109,8 @@ fn read(checks: &mut Violations, at: &At<'_>, edit: pb::ObjectEdit) -> Option<Ed
 }
 
 /// Refuses edits that do not fit the objects of their detection: unknown ones to change, known ones to add.
-pub(super) fn refer(checks: &mut Violations, at: &At<'_>, edits: &[Edit], results: &Value) {
-    let objects = results.get("objects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let known: HashSet<&str> =
-        objects.iter().filter_map(|object| object.get("object_id").and_then(Value::as_str)).collect();
+pub(super) fn refer(checks: &mut Violations, at: &At<'_>, edits: &[Edit], results: &Results) {
+    let known: HashSet<&str> = results.objects.iter().map(|object| object.object_id.as_str()).collect();
     for (index, edit) in edits.iter().enumerate() {
         let problem = match (edit.kind, known.contains(edit.object_id.as_str())) {
             (EditKind::Add, true) => "names an object that the detection has already",
@@ -146,14 +146,17 @@ fn edit_from_json(kept: &Value) -> Option<object_edit::Edit> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind.as_str() {
         "move" => {
-            let r#box = value.get("box").map(object::box_from_json);
+            let r#box = value.get("box").and_then(|kept| Rectangle::deserialize(kept).ok()).map(object::show_box);
             Some(object_edit::Edit::Move(pb::MoveObject { object_id: text("object_id"), r#box }))
         }
         "relabel" => {
             Some(object_edit::Edit::Relabel(pb::RelabelObject { object_id: text("object_id"), label: text("label") }))
         }
         "remove" => Some(object_edit::Edit::Remove(pb::RemoveObject { object_id: text("object_id") })),
-        "add" => Some(object_edit::Edit::Add(pb::AddObject { object: value.get("object").map(object::from_json) })),
+        "add" => {
+            let object = value.get("object").and_then(|kept| Object::deserialize(kept).ok()).map(object::show);
+            Some(object_edit::Edit::Add(pb::AddObject { object }))
+        }
         _ => None,
     }
 }
@@ -227,7 +230,8 @@ mod tests {
         let at = At::REQUEST.item("feedback", 2);
         let edits = read_all(&mut checks, &at, vec![place("a"), remove("x"), add("b"), add("new")]);
 
-        refer(&mut checks, &at, &edits, &json!({"objects": [{"object_id": "a"}, {"object_id": "b"}]}));
+        let object = |object_id: &str| Object { object_id: object_id.to_owned(), ..Object::default() };
+        refer(&mut checks, &at, &edits, &Results { objects: vec![object("a"), object("b")], extra: None });
 
         assert_eq!(
             paths(checks),

@@ -126,7 +126,7 @@ async fn record(tx: &Tx, new: &NewFeedback) -> Result<Recorded> {
         return Err(Error::StaleEtag(Resource::Detection, id.to_string()));
     }
     let mut checks = Violations::new();
-    edit::refer(&mut checks, &At::REQUEST.field(&new.path), &new.edits, &stored.results);
+    edit::refer(&mut checks, &At::REQUEST.field(&new.path), &new.edits, &stored.results.unwrap_or_default());
     checks.finish()?;
 
     let feedback = Feedback {

@@ -15,6 +15,7 @@ mod exif;
 mod model;
 mod query;
 mod service;
+mod store;
 mod write;
 
 pub(crate) use convert::MAX_EXIF_BYTES;

@@ -24,6 +24,25 @@ pub struct NewPhoto {
     pub content_digest: [u8; 16],
 }
 
+impl NewPhoto {
+    /// The photo that it has become.
+    pub fn stored(&self, organization_id: OrganizationId, user_id: Option<UserId>, at: Timestamp) -> Photo {
+        let mut fields = self.fields.clone();
+        fields.uploaded_at.get_or_insert(at);
+        Photo {
+            organization_id,
+            id: self.id,
+            project_id: self.project_id,
+            user_id,
+            s3_key: self.s3_key.clone(),
+            fields,
+            created_at: at,
+            updated_at: at,
+            version: 1,
+        }
+    }
+}
+
 /// The mutable fields.
 #[derive(Debug, Clone)]
 pub struct Fields {

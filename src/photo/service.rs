@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonic::{Request, Response, Status};
 
 use super::model::{Photo, View};
-use super::{convert, query, write};
+use super::{convert, query, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -34,12 +34,8 @@ impl PhotoService for Service {
         request: Request<pb::CreatePhotoRequest>,
     ) -> Result<Response<pb::CreatePhotoResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
-        let new = [convert::create(&caller, request.into_inner())?];
-        let inserted = self.db.once(&caller, Access::Write, async |tx| write::insert(&tx, &new).await).await?;
-        let mut outcomes = match inserted.as_slice() {
-            [Some(_)] => inserted.into_iter().flatten().collect(),
-            _ => self.db.once(&caller, Access::Read, async |tx| write::explain(&tx, &new, vec![None]).await).await?,
-        };
+        let new = convert::create(&caller, request.into_inner())?;
+        let mut outcomes = store::each(&self.db, &caller, vec![new]).await?;
         let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
         Ok(Response::new(pb::CreatePhotoResponse {
             photo: Some(convert::to_pb(photo)),
@@ -54,11 +50,8 @@ impl PhotoService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
-        let store = async |tx: Tx| {
-            let inserted = write::insert(&tx, &batch.accepted).await?;
-            batch.settle(write::explain(&tx, &batch.accepted, inserted).await?)
-        };
-        let stored = self.db.scoped(&caller, Access::Write, store).await?;
+        let work = async |tx: Tx| batch.settle(store::within(&tx, &batch.accepted).await?);
+        let stored = self.db.scoped(&caller, Access::Write, work).await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
     }
 

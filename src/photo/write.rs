@@ -1,24 +1,28 @@
 //! Writes of photos.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use super::model::{Change, Deleted, NewPhoto, Photo};
-use crate::db::{Sql, Tx};
+use crate::batch::Settled;
+use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Precondition, Resource, Result};
 use crate::id::{PhotoId, now};
 use crate::sql;
 
-/// Projects and users are joined, so that what is missing, archived or invisible costs only its own row.
-///
-/// Index: projects_pkey, projects_organization_id_name_key*, users_pkey.
-const INSERT: Sql = sql!(
-    INSERT,
-    "insert into companycam_photos.photos as p
+/// Inserts what `$source` lists. Projects and users are joined, so that what is missing, archived or invisible costs only
+/// its own row. What the caller sent does not travel back.
+macro_rules! insert {
+    ($source:literal) => {
+        concat!(
+            "insert into companycam_photos.photos as p
        (organization_id, id, project_id, user_id, s3_url, s3_key, file_size_bytes, mime_type, width, height, exif_data,
         captured_at, latitude, longitude, orientation, uploaded_at, created_at, updated_at, content_digest)
      select pr.organization_id, u.id, u.project_id, coalesce(u.user_id, me.id), u.s3_url, u.s3_key, u.file_size_bytes, u.mime_type,
             u.width, u.height, u.exif_data, u.captured_at, u.latitude, u.longitude, u.orientation, coalesce(u.uploaded_at, $18), $18, $18,
             u.content_digest
-     from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::int[], $10::int[], $11::jsonb[],
-                 $12::timestamptz[], $13::float8[], $14::float8[], $15::smallint[], $16::timestamptz[], $17::bytea[])
+     from ",
+            $source,
+            "
           as u (id, project_id, user_id, s3_url, s3_key, file_size_bytes, mime_type, width, height, exif_data, captured_at, latitude,
                 longitude, orientation, uploaded_at, content_digest)
      join companycam_photos.projects pr on pr.organization_id = $1 and pr.id = u.project_id and pr.status <> 'archived'
@@ -26,9 +30,29 @@ const INSERT: Sql = sql!(
      left join companycam_photos.users me on me.organization_id = $1 and me.id = $19
      where pr.organization_id = $1 and (u.user_id is null or x.id is not null)
      on conflict do nothing
-     returning ",
-    columns!(),
-    ", p.exif_data"
+     returning p.id, p.user_id"
+        )
+    };
+}
+
+/// Index: projects_pkey, projects_organization_id_name_key*, users_pkey.
+const INSERT: Sql = sql!(
+    INSERT,
+    insert!(
+        "unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::int[], $10::int[], $11::jsonb[],
+                 $12::timestamptz[], $13::float8[], $14::float8[], $15::smallint[], $16::timestamptz[], $17::bytea[])"
+    )
+);
+
+/// For one photo: PostgreSQL plans this once for each connection, and the other at each execution.
+///
+/// Index: projects_pkey, users_pkey.
+const INSERT_ONE: Sql = sql!(
+    INSERT_ONE,
+    insert!(
+        "(values ($2::uuid, $3::uuid, $4::uuid, $5::text, $6::text, $7::bigint, $8::text, $9::int, $10::int, $11::jsonb,
+                  $12::timestamptz, $13::float8, $14::float8, $15::smallint, $16::timestamptz, $17::bytea))"
+    )
 );
 
 /// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
@@ -49,73 +73,100 @@ const EXPLAIN: Sql = sql!(
      ) p on true"
 );
 
-/// What became of each item: `true` with those that are new, `None` with those still to be explained.
-pub(super) type Outcomes = Vec<Option<Result<(Photo, bool)>>>;
-
-/// Registers photos, each on its own, in one statement; what is taken or refers to nothing stays open.
-pub(super) async fn insert(tx: &Tx, photos: &[NewPhoto]) -> Result<Outcomes> {
+/// Registers the open items, each on its own, in one statement, and settles those that are new. What is taken or refers
+/// to nothing stays open, and so does what repeats another item's id or key: PostgreSQL might insert either of them first.
+pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<Photo>> {
+    let (mut ids, mut keys) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
+    let first = |&index: &usize| {
+        let new = &items[index];
+        !ids.contains_key(&new.id) && keys.insert(&new.s3_key) && ids.insert(new.id, index).is_none()
+    };
+    let mut rows: Vec<usize> = open.iter().copied().filter(first).collect();
+    // In one order whatever was sent, so that those who register the same photos wait for one another in line.
+    rows.sort_unstable_by(|&one, &other| items[one].s3_key.cmp(&items[other].s3_key));
+    let now = now();
+    let person = tx.caller().person();
     macro_rules! column {
-        ($($field:tt)+) => { &photos.iter().map(|photo| &photo.$($field)+).collect::<Vec<_>>() };
+        ($($field:tt)+) => { &rows.iter().map(|&index| &items[index].$($field)+).collect::<Vec<_>>() };
     }
-    let digests: Vec<&[u8]> = photos.iter().map(|photo| photo.content_digest.as_slice()).collect();
-    let rows = tx
-        .query(
-            &INSERT,
-            &[
-                tx.organization(),
-                column!(id),
-                column!(project_id),
-                column!(user_id),
-                column!(fields.s3_url),
-                column!(s3_key),
-                column!(fields.file_size_bytes),
-                column!(fields.mime_type),
-                column!(fields.width),
-                column!(fields.height),
-                column!(fields.exif_data),
-                column!(fields.captured_at),
-                column!(fields.latitude),
-                column!(fields.longitude),
-                column!(fields.orientation),
-                column!(fields.uploaded_at),
-                &digests,
-                &now(),
-                &tx.caller().person(),
-            ],
-        )
-        .await?;
-    let mut inserted = rows
-        .into_iter()
-        .map(|row| Photo::try_from(row).map(|photo| (photo.id, photo)))
-        .collect::<Result<std::collections::HashMap<_, _>>>()?;
-
-    // The first item with an id owns the inserted row; a repetition inside the batch is looked up like any other.
-    Ok(photos.iter().map(|photo| inserted.remove(&photo.id).map(|photo| Ok((photo, true)))).collect())
+    let inserted = if let [only] = rows.as_slice() {
+        let new = &items[*only];
+        let fields = &new.fields;
+        let params: &Params<'_> = &[
+            tx.organization(),
+            &new.id,
+            &new.project_id,
+            &new.user_id,
+            &fields.s3_url,
+            &new.s3_key,
+            &fields.file_size_bytes,
+            &fields.mime_type,
+            &fields.width,
+            &fields.height,
+            &fields.exif_data,
+            &fields.captured_at,
+            &fields.latitude,
+            &fields.longitude,
+            &fields.orientation,
+            &fields.uploaded_at,
+            &new.content_digest.as_slice(),
+            &now,
+            &person,
+        ];
+        tx.query(&INSERT_ONE, params).await?
+    } else {
+        let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
+        let params: &Params<'_> = &[
+            tx.organization(),
+            column!(id),
+            column!(project_id),
+            column!(user_id),
+            column!(fields.s3_url),
+            column!(s3_key),
+            column!(fields.file_size_bytes),
+            column!(fields.mime_type),
+            column!(fields.width),
+            column!(fields.height),
+            column!(fields.exif_data),
+            column!(fields.captured_at),
+            column!(fields.latitude),
+            column!(fields.longitude),
+            column!(fields.orientation),
+            column!(fields.uploaded_at),
+            &digests,
+            &now,
+            &person,
+        ];
+        tx.query(&INSERT, params).await?
+    };
+    let mut settled = Vec::with_capacity(rows.len());
+    for row in inserted {
+        let Some(&index) = ids.get(&row.try_get("id")?) else { continue };
+        settled.push((index, Ok((items[index].stored(*tx.organization(), row.try_get("user_id")?, now), true))));
+    }
+    Ok(settled)
 }
 
-/// Answers for the items that [`insert`] left open; asks nothing when there is none.
-pub(super) async fn explain(
-    tx: &Tx,
-    photos: &[NewPhoto],
-    mut outcomes: Outcomes,
-) -> Result<Vec<Result<(Photo, bool)>>> {
-    let open: Vec<usize> = (0..photos.len()).filter(|&index| outcomes[index].is_none()).collect();
-    if open.is_empty() {
-        return Ok(outcomes.into_iter().flatten().collect());
-    }
+/// Settles the open items that [`insert`] left: what was stored before, is taken, or refers to nothing. What seems
+/// free stays open: it is, or a photo has the key that the caller may not see.
+pub(super) async fn explain(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<Photo>> {
     macro_rules! column {
         ($field:ident) => {
-            &open.iter().map(|&index| &photos[index].$field).collect::<Vec<_>>()
+            &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
-    let rows = tx
-        .query(&EXPLAIN, &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)])
-        .await?;
-    for row in rows {
+    let params: &Params<'_> = &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)];
+    let mut found: BTreeMap<usize, Result<(Photo, bool)>> = BTreeMap::new();
+    for row in tx.query(&EXPLAIN, params).await? {
         let position: i32 = row.try_get("position")?;
         let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
-        let wanted = &photos[index];
+        let wanted = &items[index];
         let outcome = match row.try_get::<_, Option<Vec<u8>>>("content_digest")? {
+            // Two rows when the id is one photo's and the key another's: a conflict either way.
+            Some(_) if found.contains_key(&index) => match found.remove(&index) {
+                Some(Err(error)) => Err(error),
+                _ => Err(Error::AlreadyExists(Resource::Photo, wanted.s3_key.clone())),
+            },
             Some(digest) => {
                 let same = digest == wanted.content_digest && (row.try_get("same_id")? || !wanted.id_chosen);
                 let found = Photo::try_from(row)?;
@@ -129,19 +180,12 @@ pub(super) async fn explain(
                 Some(_) if wanted.user_id.is_some() && !row.try_get::<_, bool>("user_found")? => {
                     Error::NotFound(Resource::User, wanted.user_id.unwrap_or_default().to_string())
                 }
-                // Taken by a photo that the caller may not see.
-                Some(_) => Error::AlreadyExists(Resource::Photo, wanted.s3_key.clone()),
+                Some(_) => continue,
             }),
         };
-        // Two rows when the id is one photo's and the key another's: a conflict either way.
-        let outcome = match outcomes[index].take() {
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) => Err(Error::AlreadyExists(Resource::Photo, wanted.s3_key.clone())),
-            None => outcome,
-        };
-        outcomes[index] = Some(outcome);
+        found.insert(index, outcome);
     }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::ConcurrentChange))).collect())
+    Ok(found.into_iter().collect())
 }
 
 fn taken(wanted: &NewPhoto, found: &Photo) -> Error {

@@ -15,10 +15,10 @@ use tonic::{Status, Streaming};
 use tracing::Instrument as _;
 
 use super::convert;
-use super::model::{Detection, NewDetection};
-use super::store::store;
+use super::model::NewDetection;
+use super::store;
 use crate::auth::Caller;
-use crate::db::{Access, Db};
+use crate::db::Db;
 use crate::error::{CredentialProblem, Error, Result, item_status};
 use crate::pb;
 
@@ -111,10 +111,9 @@ impl Ingest {
             }
             acks.push(ack);
         }
-        // In one order whatever was sent, so that streams that store the same things wait for one another in line.
-        new.sort_by(|(_, one), (_, other)| key(one).cmp(&key(other)));
         let (places, new): (Vec<usize>, Vec<NewDetection>) = new.into_iter().unzip();
-        for (place, outcome) in places.into_iter().zip(self.outcomes(&new).await?) {
+        let outcomes = store::each(&self.db, &self.caller.renewed(), new).await?;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
             match outcome {
                 Ok((detection, created)) => {
                     acks[place].detection_id = detection.id.to_string();
@@ -125,37 +124,6 @@ impl Ingest {
         }
         Ok(acks)
     }
-
-    /// Stores all at once. What the database refuses for no reason that we know may be the fault of one item: then
-    /// each is stored alone, so that it costs only itself.
-    async fn outcomes(&self, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
-        if new.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.attempt(new).await {
-            Err(Error::Internal(cause)) => tracing::warn!(cause, items = new.len(), "storing each item alone"),
-            outcome => return outcome,
-        }
-        let mut outcomes = Vec::with_capacity(new.len());
-        for one in new.chunks(1) {
-            match self.attempt(one).await {
-                Ok(stored) => outcomes.extend(stored),
-                Err(error @ Error::Internal(_)) => outcomes.push(Err(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(outcomes)
-    }
-
-    async fn attempt(&self, new: &[NewDetection]) -> Result<Vec<Result<(Detection, bool)>>> {
-        let caller = self.caller.renewed();
-        self.db.scoped(&caller, Access::Write, async |tx| store(&tx, new).await).await.map_err(Error::classified)
-    }
-}
-
-/// By what the unique keys of detections are made of.
-fn key(new: &NewDetection) -> impl Ord {
-    (new.photo_id, new.detection_type, &new.model_version, &new.run_id, new.id)
 }
 
 /// Takes what was read into the window. Answers the end of reading, if this is it.

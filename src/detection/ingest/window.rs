@@ -1,6 +1,6 @@
 //! What a stream has read and not yet stored, and how much of it goes into the next statement.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::MAX_BATCH;
 use crate::detection::model::NewDetection;
@@ -41,22 +41,14 @@ impl Window {
     }
 
     /// Takes out what one statement stores: no more than [`MAX_BATCH`] items and [`WINDOW_BYTES`], but one at least.
-    /// A repetition waits for the next statement, so that it finds the first one stored whatever the order in which
-    /// PostgreSQL inserts.
     pub(super) fn take(&mut self) -> Vec<Item> {
-        let (mut ids, mut runs) = (HashSet::new(), HashSet::new());
-        let (mut count, mut bytes) = (0, 0);
-        for item in &self.items {
+        let mut bytes = 0;
+        let fits = |item: &&Item| {
+            let first = bytes == 0;
             bytes += item.bytes;
-            let repeated = item.detection.as_ref().is_ok_and(|new| {
-                let run = new.run_id.as_ref().map(|run| (new.photo_id, new.detection_type, &new.model_version, run));
-                !ids.insert(new.id) || run.is_some_and(|run| !runs.insert(run))
-            });
-            if repeated || count == MAX_BATCH || (count > 0 && bytes > WINDOW_BYTES) {
-                break;
-            }
-            count += 1;
-        }
+            first || bytes <= WINDOW_BYTES
+        };
+        let count = self.items.iter().take(MAX_BATCH).take_while(fits).count();
         let taken: Vec<Item> = self.items.drain(..count).collect();
         self.bytes -= taken.iter().map(|item| item.bytes).sum::<usize>();
         taken

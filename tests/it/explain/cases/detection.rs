@@ -12,7 +12,7 @@ pub const CASES: &[Case] = &[
     case(
         "DetectionService/CreateDetection",
         r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "processing_time": "0.1s"}}"#,
-        &[("detection::write::INSERT", "photos_pkey")],
+        &[("detection::write::INSERT_ONE", "photos_pkey")],
     ),
     case(
         "DetectionService/CreateDetection",
@@ -26,7 +26,8 @@ pub const CASES: &[Case] = &[
     case(
         "DetectionService/BatchCreateDetections",
         r#"{"detections": [{"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "processing_time": "0.1s",
-            "results": {"objects": [{"object_id": "o1", "label": "crack", "confidence": 0.5, "pixel_box": {"x": 1, "y": 1, "width": 10, "height": 10}}]}}]}"#,
+            "results": {"objects": [{"object_id": "o1", "label": "crack", "confidence": 0.5, "pixel_box": {"x": 1, "y": 1, "width": 10, "height": 10}}]}},
+            {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new"}]}"#,
         &[("detection::query::FRAMES", "photos_pkey"), ("detection::write::INSERT", "photos_pkey")],
     ),
     case(
