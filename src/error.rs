@@ -4,6 +4,7 @@
 mod reason;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -69,7 +70,7 @@ pub enum Precondition {
 }
 
 /// What can go wrong.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Error {
     /// Field rules are broken: all of them, at once.
     Invalid(Vec<Violation>),
@@ -111,7 +112,7 @@ pub enum Error {
     /// There is no such RPC.
     RpcNotFound,
     /// The driver's error, raw: classified when it becomes a status.
-    Database(tokio_postgres::Error),
+    Database(Arc<tokio_postgres::Error>),
     /// A bug of ours. The text is logged and never sent.
     Internal(String),
 }
@@ -150,7 +151,7 @@ impl Error {
         let Some(database) = error.as_db_error() else {
             // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.
             let lost = error.is_closed()
-                || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+                || std::error::Error::source(&*error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
             return if lost {
                 Self::DatabaseUnavailable(error.to_string())
             } else {
@@ -179,7 +180,7 @@ fn is_race(state: &SqlState) -> bool {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
+        Self::Database(Arc::new(error))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod error;
 pub mod etag;
 pub mod geometry;
+pub mod group;
 pub mod id;
 pub mod json;
 pub mod page;

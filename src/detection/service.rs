@@ -1,28 +1,40 @@
 //! DetectionService: who, what, do, answer.
 
+use prost::Message as _;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ingest::{Answers, Ingest};
-use super::model::Detection;
+use super::model::{Detection, NewDetection};
 use super::{convert, query, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Resource, Result, item_status};
 use crate::etag;
+use crate::group::Group;
 use crate::page::Pages;
 use crate::pb::{self, detection_service_server::DetectionService};
 
 /// Serves detections.
 #[derive(Debug)]
 pub struct Service {
-    /// The door to the database.
-    pub db: Db,
-    /// Makes page tokens.
-    pub pages: Pages,
-    /// Told when the server drains: streams stop reading.
-    pub draining: watch::Receiver<bool>,
+    db: Db,
+    pages: Pages,
+    draining: watch::Receiver<bool>,
+    group: Group<NewDetection, (Detection, bool)>,
+}
+
+impl Service {
+    /// Works on a database, makes page tokens with `pages`, and is told when the server drains: streams stop reading.
+    pub fn new(db: Db, pages: Pages, draining: watch::Receiver<bool>) -> Self {
+        let door = db.clone();
+        let group = Group::new(move |caller, items| {
+            let door = door.clone();
+            async move { store::each(&door, &caller, items).await }
+        });
+        Self { db, pages, draining, group }
+    }
 }
 
 #[tonic::async_trait]
@@ -32,9 +44,9 @@ impl DetectionService for Service {
         request: Request<pb::CreateDetectionRequest>,
     ) -> Result<Response<pb::CreateDetectionResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
-        let new = convert::create(request.into_inner())?;
-        let mut outcomes = store::each(&self.db, &caller, vec![new]).await?;
-        let (detection, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
+        let request = request.into_inner();
+        let bytes = request.encoded_len();
+        let (detection, created) = self.group.store(&caller, convert::create(request)?, bytes).await?;
         let detection = Some(convert::to_pb(detection, true));
         Ok(Response::new(pb::CreateDetectionResponse { detection, outcome: pb::WriteOutcome::of(created).into() }))
     }

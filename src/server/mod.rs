@@ -79,7 +79,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         };
     }
     let streams = watch::Sender::new(false);
-    let detections = detection::Service { db: db.clone(), pages: pages.clone(), draining: streams.subscribe() };
+    let detections = detection::Service::new(db.clone(), pages.clone(), streams.subscribe());
     let router = Server::builder()
         .initial_stream_window_size(Some(STREAM_WINDOW))
         .initial_connection_window_size(Some(CONNECTION_WINDOW))

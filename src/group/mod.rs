@@ -1,0 +1,158 @@
+//! Group commit: creates that come at the same time share a statement. One that comes while none of its lane is under way
+//! is stored at once, by its own task. Those that come meanwhile wait, and are stored together when that is done. There
+//! is no timer: a lone caller pays nothing, and many callers share one transaction. Each is answered after the commit.
+
+mod lanes;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::auth::Caller;
+use crate::error::{Error, Result};
+
+use lanes::{Key, Lanes, Waiting};
+
+type Outcomes<R> = Result<Vec<Result<R>>>;
+type Store<T, R> = dyn Fn(Caller, Vec<T>) -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> + Send + Sync;
+
+/// Stores items `T` in groups, and answers `R` for each of them.
+pub struct Group<T, R>(Arc<Shared<T, R>>);
+
+struct Shared<T, R> {
+    store: Box<Store<T, R>>,
+    lanes: Mutex<Lanes<T, R>>,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
+    /// Stores with `store`, which answers for each item in order. The caller it is given is one of the items' callers,
+    /// with the latest deadline of them all.
+    pub fn new<F>(store: impl Fn(Caller, Vec<T>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Outcomes<R>> + Send + 'static,
+    {
+        let store = move |caller, items| -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> {
+            Box::pin(store(caller, items))
+        };
+        Self(Arc::new(Shared { store: Box::new(store), lanes: Mutex::default() }))
+    }
+
+    /// Stores an item of so many bytes, alone or with others. When the caller leaves before its item is under way, the
+    /// item is not stored; after that it is, unless nobody waits for the statement any more.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when too many wait; otherwise what became of the item.
+    pub async fn store(&self, caller: &Caller, item: T, bytes: usize) -> Result<R> {
+        match self.enter(caller, item, bytes)? {
+            Entered::Alone(flight, item) => {
+                let outcomes = (self.0.store)(caller.clone(), vec![item]).await;
+                drop(flight);
+                outcomes?.pop().unwrap_or_else(lost)
+            }
+            Entered::Waiting(answered) => answered.await.unwrap_or_else(|_| lost()),
+        }
+    }
+
+    fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<T, R>> {
+        let key = Key::of(caller);
+        let mut lanes = self.0.lanes();
+        if let Some(began) = lanes.begin_alone(key) {
+            return Ok(Entered::Alone(Flight { shared: Arc::clone(&self.0), key, began }, item));
+        }
+        let (answer, answered) = oneshot::channel();
+        lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
+        self.0.fly(lanes, key);
+        Ok(Entered::Waiting(answered))
+    }
+}
+
+/// What a caller does next.
+enum Entered<T: Send + 'static, R: Send + 'static> {
+    /// Stores its item itself.
+    Alone(Flight<T, R>, T),
+    /// Waits for a group's statement.
+    Waiting(oneshot::Receiver<Result<R>>),
+}
+
+impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
+    fn lanes(&self) -> MutexGuard<'_, Lanes<T, R>> {
+        // Nothing panics while it holds the lock, and if it did, the lanes would be whole all the same.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores those that wait in a lane, if another statement may be under way there.
+    fn fly(self: &Arc<Self>, mut lanes: MutexGuard<'_, Lanes<T, R>>, key: Key) {
+        let Some((began, group)) = lanes.begin(key) else { return };
+        drop(lanes);
+        let flight = Flight { shared: Arc::clone(self), key, began };
+        // Without a runtime the program is ending, and nobody waits.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(flight.carry(group));
+        }
+    }
+}
+
+/// A statement of a lane under way. When it ends, in whatever way, the next one begins.
+struct Flight<T: Send + 'static, R: Send + 'static> {
+    shared: Arc<Shared<T, R>>,
+    key: Key,
+    began: Instant,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
+    async fn carry(self, group: Vec<Waiting<T, R>>) {
+        let Some(latest) = group.iter().map(|waiting| &waiting.caller).max_by_key(|caller| caller.deadline) else {
+            return;
+        };
+        let caller = latest.clone();
+        let (items, mut answers): (Vec<T>, Vec<_>) =
+            group.into_iter().map(|waiting| (waiting.item, waiting.answer)).unzip();
+        let outcomes = {
+            let left = join_all(answers.iter_mut().map(oneshot::Sender::closed));
+            tokio::select! {
+                biased;
+                outcomes = (self.shared.store)(caller, items) => outcomes,
+                // Dropped with its statement, which is cancelled.
+                _ = pin!(left) => return,
+            }
+        };
+        drop(self);
+        match outcomes {
+            // Who has left needs no answer.
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    let _ = answer.send(outcome);
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Drop for Flight<T, R> {
+    fn drop(&mut self) {
+        let mut lanes = self.shared.lanes();
+        lanes.end(self.key, self.began);
+        self.shared.fly(lanes, self.key);
+    }
+}
+
+fn lost<R>() -> Result<R> {
+    Err(Error::Internal("a group has lost an item".to_owned()))
+}
+
+impl<T, R> fmt::Debug for Group<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Group")
+    }
+}
