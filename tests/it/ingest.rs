@@ -14,7 +14,6 @@ use crate::health::{lock_photos, until_blocked};
 mod bad;
 mod ends;
 mod hangup;
-mod killed;
 mod load;
 mod unread;
 
@@ -24,9 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Client = pb::detection_service_client::DetectionServiceClient<Authenticated>;
 
 /// An open stream.
-struct Ingest {
-    messages: Option<mpsc::Sender<pb::IngestDetectionsRequest>>,
-    answers: Streaming<pb::IngestDetectionsResponse>,
+pub struct Ingest {
+    /// Where messages go; dropped to half-close.
+    pub messages: Option<mpsc::Sender<pb::IngestDetectionsRequest>>,
+    /// What the server says.
+    pub answers: Streaming<pb::IngestDetectionsResponse>,
 }
 
 impl Ingest {
@@ -36,7 +37,7 @@ impl Ingest {
     }
 
     /// Opens one with a deadline.
-    async fn open_with(mut client: Client, deadline: Option<Duration>) -> Result<Self, Status> {
+    pub async fn open_with(mut client: Client, deadline: Option<Duration>) -> Result<Self, Status> {
         let (messages, received) = mpsc::channel(1);
         let mut request = Request::new(ReceiverStream::new(received));
         if let Some(deadline) = deadline {
@@ -85,7 +86,7 @@ impl Ingest {
     }
 
     /// Sends a message, ends, and answers all acknowledgements by sequence.
-    async fn whole(mut self, items: Vec<pb::IngestDetectionsItem>) -> HashMap<i64, pb::IngestDetectionsAck> {
+    pub async fn whole(mut self, items: Vec<pb::IngestDetectionsItem>) -> HashMap<i64, pb::IngestDetectionsAck> {
         self.send(items).await;
         self.half_close();
         let (acks, end) = self.rest().await;

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod harness;
+mod random;
 mod replica;
 mod rpcs;
 mod world;
@@ -22,6 +23,7 @@ mod health;
 mod ingest;
 mod isolation;
 mod json_schema;
+mod killed;
 mod layout;
 mod migrations;
 mod paging;
