@@ -14,7 +14,7 @@ use crate::health::{lock_photos, until_blocked};
 mod bad;
 mod ends;
 mod hangup;
-mod load;
+pub mod load;
 mod unread;
 
 /// How long a test waits for an answer, on a busy machine too.
@@ -32,7 +32,7 @@ pub struct Ingest {
 
 impl Ingest {
     /// Opens one for somebody.
-    async fn open(app: &App, who: Who) -> Self {
+    pub async fn open(app: &App, who: Who) -> Self {
         Self::open_with(app.detections(who), None).await.unwrap()
     }
 
@@ -74,7 +74,7 @@ impl Ingest {
     }
 
     /// Reads to the end: what else is acknowledged, and how it ends.
-    async fn rest(&mut self) -> (Vec<pb::IngestDetectionsAck>, Result<(), Status>) {
+    pub async fn rest(&mut self) -> (Vec<pb::IngestDetectionsAck>, Result<(), Status>) {
         let mut acks = Vec::new();
         loop {
             match self.next().await {
@@ -101,7 +101,7 @@ fn item(sequence: i64, photo_id: &str) -> pb::IngestDetectionsItem {
     pb::IngestDetectionsItem { sequence, detection: Some(detection) }
 }
 
-fn items(sequences: std::ops::Range<i64>, photo_id: &str) -> Vec<pb::IngestDetectionsItem> {
+pub fn items(sequences: std::ops::Range<i64>, photo_id: &str) -> Vec<pb::IngestDetectionsItem> {
     sequences.map(|sequence| item(sequence, photo_id)).collect()
 }
 
@@ -117,7 +117,7 @@ fn status(ack: &pb::IngestDetectionsAck) -> Status {
 }
 
 /// How many detections there are of each run.
-async fn runs(app: &App) -> Vec<i64> {
+pub async fn runs(app: &App) -> Vec<i64> {
     let query = "select count(*) from companycam_photos.detections group by run_id order by run_id";
     app.postgres.query(query, &[]).await.unwrap().iter().map(|row| row.try_get(0).unwrap()).collect()
 }

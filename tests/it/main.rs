@@ -26,6 +26,7 @@ mod json_schema;
 mod killed;
 mod layout;
 mod migrations;
+mod once;
 mod paging;
 mod pgbouncer;
 mod photo;

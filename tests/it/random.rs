@@ -20,6 +20,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Always the same for a worker.
+    pub fn of_worker(worker: usize) -> Self {
+        Self(u64::try_from(worker).unwrap())
+    }
+
     /// Another one, which hangs on a number only: what one round decides leaves the next one alone.
     pub fn of(&self, number: u64) -> Self {
         let mut random = Self(self.0 ^ number.wrapping_mul(0xd134_2543_de82_ef95));
@@ -41,5 +46,12 @@ impl Random {
     /// One of several.
     pub fn pick<T: Copy>(&mut self, several: &[T]) -> T {
         several[self.below(several.len())]
+    }
+
+    /// Puts things into another order.
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for end in (1..things.len()).rev() {
+            things.swap(end, self.below(end + 1));
+        }
     }
 }
