@@ -12,6 +12,7 @@ use crate::harness::{A, App, Authenticated, Who, detection, reason};
 use crate::health::{lock_photos, until_blocked};
 
 mod bad;
+mod cuts;
 mod ends;
 mod hangup;
 pub mod load;
