@@ -35,6 +35,7 @@ mod program;
 mod provisioning;
 mod schema;
 mod smoke;
+mod spoilt;
 mod startup;
 mod tag;
 mod tenancy;
