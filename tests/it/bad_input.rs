@@ -44,7 +44,7 @@ fn json(name: &str, kind: Kind) -> Struct {
 }
 
 /// JSON that no database keeps, and JSON that is too much.
-fn bad_json() -> Vec<Struct> {
+pub fn bad_json() -> Vec<Struct> {
     let list = prost_types::ListValue { values: vec![Value { kind: Some(Kind::NumberValue(f64::NAN)) }] };
     vec![
         json("a\0b", Kind::BoolValue(true)),
@@ -62,9 +62,9 @@ fn bad_json() -> Vec<Struct> {
     ]
 }
 
-type PhotoCase = (&'static str, fn(&mut pb::Photo), &'static [&'static str]);
+pub type PhotoCase = (&'static str, fn(&mut pb::Photo), &'static [&'static str]);
 
-const PHOTOS: &[PhotoCase] = &[
+pub const PHOTOS: &[PhotoCase] = &[
     ("short id", |p| p.id = "1234".into(), &["photo.id"]),
     ("braced id", |p| p.id = format!("{{{NOBODY}}}"), &["photo.id"]),
     ("urn id", |p| p.id = format!("urn:uuid:{NOBODY}"), &["photo.id"]),

@@ -63,7 +63,7 @@ async fn list(app: &App) -> Result<pb::ListPhotosResponse, Status> {
 }
 
 /// How many statements of the service wait for a lock.
-async fn blocked(app: &App) -> i64 {
+pub async fn blocked(app: &App) -> i64 {
     app.count(
         "select count(*) from pg_stat_activity where datname = current_database()
             and application_name = 'photometa' and state = 'active' and wait_event_type = 'Lock'",

@@ -12,10 +12,10 @@ use crate::harness::{A, App, Authenticated, Who, detection, reason};
 use crate::health::{lock_photos, until_blocked};
 
 mod bad;
+mod cuts;
 mod ends;
 mod hangup;
-mod killed;
-mod load;
+pub mod load;
 mod unread;
 
 /// How long a test waits for an answer, on a busy machine too.
@@ -24,19 +24,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Client = pb::detection_service_client::DetectionServiceClient<Authenticated>;
 
 /// An open stream.
-struct Ingest {
-    messages: Option<mpsc::Sender<pb::IngestDetectionsRequest>>,
-    answers: Streaming<pb::IngestDetectionsResponse>,
+pub struct Ingest {
+    /// Where messages go; dropped to half-close.
+    pub messages: Option<mpsc::Sender<pb::IngestDetectionsRequest>>,
+    /// What the server says.
+    pub answers: Streaming<pb::IngestDetectionsResponse>,
 }
 
 impl Ingest {
     /// Opens one for somebody.
-    async fn open(app: &App, who: Who) -> Self {
+    pub async fn open(app: &App, who: Who) -> Self {
         Self::open_with(app.detections(who), None).await.unwrap()
     }
 
     /// Opens one with a deadline.
-    async fn open_with(mut client: Client, deadline: Option<Duration>) -> Result<Self, Status> {
+    pub async fn open_with(mut client: Client, deadline: Option<Duration>) -> Result<Self, Status> {
         let (messages, received) = mpsc::channel(1);
         let mut request = Request::new(ReceiverStream::new(received));
         if let Some(deadline) = deadline {
@@ -73,7 +75,7 @@ impl Ingest {
     }
 
     /// Reads to the end: what else is acknowledged, and how it ends.
-    async fn rest(&mut self) -> (Vec<pb::IngestDetectionsAck>, Result<(), Status>) {
+    pub async fn rest(&mut self) -> (Vec<pb::IngestDetectionsAck>, Result<(), Status>) {
         let mut acks = Vec::new();
         loop {
             match self.next().await {
@@ -85,7 +87,7 @@ impl Ingest {
     }
 
     /// Sends a message, ends, and answers all acknowledgements by sequence.
-    async fn whole(mut self, items: Vec<pb::IngestDetectionsItem>) -> HashMap<i64, pb::IngestDetectionsAck> {
+    pub async fn whole(mut self, items: Vec<pb::IngestDetectionsItem>) -> HashMap<i64, pb::IngestDetectionsAck> {
         self.send(items).await;
         self.half_close();
         let (acks, end) = self.rest().await;
@@ -100,7 +102,7 @@ fn item(sequence: i64, photo_id: &str) -> pb::IngestDetectionsItem {
     pb::IngestDetectionsItem { sequence, detection: Some(detection) }
 }
 
-fn items(sequences: std::ops::Range<i64>, photo_id: &str) -> Vec<pb::IngestDetectionsItem> {
+pub fn items(sequences: std::ops::Range<i64>, photo_id: &str) -> Vec<pb::IngestDetectionsItem> {
     sequences.map(|sequence| item(sequence, photo_id)).collect()
 }
 
@@ -116,7 +118,7 @@ fn status(ack: &pb::IngestDetectionsAck) -> Status {
 }
 
 /// How many detections there are of each run.
-async fn runs(app: &App) -> Vec<i64> {
+pub async fn runs(app: &App) -> Vec<i64> {
     let query = "select count(*) from companycam_photos.detections group by run_id order by run_id";
     app.postgres.query(query, &[]).await.unwrap().iter().map(|row| row.try_get(0).unwrap()).collect()
 }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod harness;
+mod random;
 mod replica;
 mod rpcs;
 mod world;
@@ -22,8 +23,10 @@ mod health;
 mod ingest;
 mod isolation;
 mod json_schema;
+mod killed;
 mod layout;
 mod migrations;
+mod once;
 mod paging;
 mod pgbouncer;
 mod photo;
@@ -32,6 +35,7 @@ mod program;
 mod provisioning;
 mod schema;
 mod smoke;
+mod spoilt;
 mod startup;
 mod tag;
 mod tenancy;

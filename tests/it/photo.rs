@@ -34,7 +34,7 @@ fn assert_error(status: &Status, code: Code, expected: &str) {
     assert_eq!((status.code(), reason(status).as_str()), (code, expected), "{status:?}");
 }
 
-async fn archive(app: &App) {
+pub async fn archive(app: &App) {
     let project =
         pb::Project { id: A.house.to_string(), status: pb::ProjectStatus::Archived.into(), ..Default::default() };
     let request = pb::UpdateProjectRequest { project: Some(project), update_mask: None };

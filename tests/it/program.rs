@@ -52,6 +52,8 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+        // Of `serve`.
+        let _ = fs::remove_file(self.0.with_extension("log"));
     }
 }
 
@@ -89,22 +91,24 @@ pub fn photometa(data: &Path) -> Command {
 /// The program, serving its private PostgreSQL.
 pub fn serve(data: &Path) -> Program {
     let file = data.with_extension("address");
+    let log = data.with_extension("log");
     let _ = fs::remove_file(&file);
     let mut child = photometa(data)
         .args(["serve", "--listen", "127.0.0.1:0", "--address-file"])
         .arg(&file)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
     let started = Instant::now();
     loop {
         if let Ok(address) = fs::read_to_string(&file) {
             let _ = fs::remove_file(&file);
             return Program { child, address };
         }
-        assert!(child.try_wait().unwrap().is_none(), "serve ended before it was ready");
-        assert!(started.elapsed() < Duration::from_secs(60), "serve was not ready after a minute");
+        assert!(child.try_wait().unwrap().is_none(), "serve ended before it was ready: {}", said());
+        assert!(started.elapsed() < Duration::from_secs(60), "serve was not ready after a minute: {}", said());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -180,6 +184,22 @@ async fn serve_starts_its_postgresql_again_when_that_is_killed() {
     }
     let now = fs::read_to_string(folder.0.join("postgres/postmaster.pid")).unwrap();
     assert_ne!(now.lines().next(), postmaster.lines().next());
+}
+
+#[test]
+fn serve_starts_at_once_after_it_was_killed_with_its_postgresql() {
+    let folder = Folder::new("both");
+    let mut program = serve(&folder.0);
+
+    let postmaster = fs::read_to_string(folder.0.join("postgres/postmaster.pid")).unwrap();
+
+    let pids = [postmaster.lines().next().unwrap(), &program.child.id().to_string()];
+    assert!(Command::new("kill").arg("-KILL").args(pids).status().unwrap().success());
+    program.child.wait().unwrap();
+    // Sessions may go on for a moment, and nobody has buried the postmaster.
+    program = serve(&folder.0);
+
+    assert!(!program.address.is_empty());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub(super) const PORT: u16 = 5432;
 const SOCKET_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 const TAIL_LINES: usize = 15;
-/// How long a lock of our own may outlive its holder.
-const OWN_LOCK_BOUND: Duration = Duration::from_secs(1);
+/// How long a lock may outlive its holder.
+const PASSING_LOCK_BOUND: Duration = Duration::from_secs(1);
 /// How long the server of a process that was killed may take to shut down.
 const ORPHAN_BOUND: Duration = Duration::from_secs(10);
 
@@ -36,7 +36,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Creates what is missing and takes the lock, then waits for the server of a process that was killed.
+    /// Creates what is missing and takes the lock, then waits for the server of a process that was killed, and for what
+    /// is left of a server that was.
     pub(super) fn open(data_dir: &Path, account: &Account) -> Result<Self, EmbeddedError> {
         account.let_pass(data_dir)?;
         account.check_reach(data_dir)?;
@@ -69,7 +70,7 @@ impl Folder {
     fn wait_for_orphan(&self) -> Result<(), EmbeddedError> {
         let begin = Instant::now();
         while let Some((pid, _)) = self.postmaster()
-            && serves(pid, &self.cluster())
+            && lingers(pid, &self.cluster())
         {
             if begin.elapsed() > ORPHAN_BOUND {
                 return Err(EmbeddedError::AlreadyRunning { data_dir: self.root.clone(), pid: Some(pid) });
@@ -153,8 +154,11 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
                 let mut holder = String::new();
                 drop(file.rewind().and_then(|()| file.read_to_string(&mut holder)));
                 let pid = holder.trim().parse().ok();
-                // Left by ourselves: a program that we start shares the lock for the moment before it begins.
-                if pid == Some(std::process::id()) && begin.elapsed() < OWN_LOCK_BOUND {
+                // A program that the holder starts shares its lock for the moment before it begins; the holder is
+                // ourselves, or was killed at that moment.
+                let passing =
+                    pid.is_some_and(|pid| pid == std::process::id() || !process::exists(pid) || is_zombie(pid));
+                if passing && begin.elapsed() < PASSING_LOCK_BOUND {
                     thread::sleep(Duration::from_millis(20));
                     continue;
                 }
@@ -208,9 +212,35 @@ fn postmaster(cluster: &Path) -> Option<(u32, bool)> {
 /// Whether `pid` is a server over `cluster`: its number may long belong to another process.
 fn serves(pid: u32, cluster: &Path) -> bool {
     if cfg!(target_os = "linux") {
-        // PostgreSQL works inside its cluster. A zombie has no working folder any more.
-        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster)
+        // PostgreSQL works inside its cluster.
+        works_in(pid.to_string()).is_ok_and(|folder| folder == cluster)
     } else {
         process::exists(pid)
     }
+}
+
+/// Whether PostgreSQL would refuse to start because of a server that had this process number: it serves, or it was
+/// killed and its sessions go on for a moment, or its parent has not yet asked how it ended.
+fn lingers(pid: u32, cluster: &Path) -> bool {
+    serves(pid, cluster) || has_sessions(cluster) || is_zombie(pid)
+}
+
+fn has_sessions(cluster: &Path) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    processes.flatten().any(|process| {
+        works_in(process.file_name()).is_ok_and(|folder| folder == cluster)
+            // Not somebody who looks around there.
+            && fs::read_to_string(process.path().join("comm")).is_ok_and(|name| name.trim_end() == "postgres")
+    })
+}
+
+/// PostgreSQL takes a zombie for alive.
+fn is_zombie(pid: u32) -> bool {
+    let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    cfg!(target_os = "linux") && process::exists(pid) && works_in(pid.to_string()).is_err_and(gone)
+}
+
+/// The working folder of a process. A zombie has none any more.
+fn works_in(pid: impl AsRef<Path>) -> io::Result<PathBuf> {
+    fs::read_link(Path::new("/proc").join(pid).join("cwd"))
 }
