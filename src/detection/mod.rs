@@ -24,6 +24,9 @@ pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use query::lock;
 pub use service::Service;
+// Public so that the benchmarks give PostgreSQL this very statement.
+#[doc(hidden)]
+pub use write::INSERT;
 pub(crate) use write::review;
 
 use crate::db::Tx;

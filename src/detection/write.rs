@@ -15,7 +15,7 @@ use crate::sql;
 /// the detection's id.
 ///
 /// Index: photos_pkey.
-const INSERT: Sql = sql!(
+pub const INSERT: Sql = sql!(
     INSERT,
     "with d as (
          insert into companycam_photos.detections as d
