@@ -41,9 +41,9 @@ pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(),
     eprintln!("memory: {start:.1} MiB at start, {last:.1} at the end, {peak:.1} at most; {rate:.0} rows/s meanwhile");
     report.memory = std::iter::once((0.0, start)).chain(samples).collect();
     let minutes = plan.memory.as_secs_f64() / 60.0;
-    let measure = format!("service memory, most in {minutes} min of {STREAMS} full streams, statements 200 ms slower");
+    let measure = format!("service memory, {minutes} min of a slow database");
     report
-        .add(Line { bound: Bound::AtMost(50.0), ..Line::of(&measure, "at start", Unit::Mebibytes, &[peak], &[start]) });
+        .add(Line { bound: Bound::AtMost(50.0), ..Line::of(&measure, "its start", Unit::Mebibytes, &[peak], &[start]) });
     Ok(())
 }
 

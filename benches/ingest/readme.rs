@@ -1,4 +1,4 @@
-//! The table in README.md, between two marks.
+//! The picture and the table in README.md, between two marks.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use super::report::{HEADS, Report};
 const BEGIN: &str = "<!-- begin generated ingest -->";
 const END: &str = "<!-- end generated ingest -->";
 
-/// Writes the table between the marks.
+/// Writes them between the marks.
 ///
 /// # Errors
 /// When the file or a mark is missing.
@@ -23,7 +23,7 @@ pub fn update(file: &Path, report: &Report) -> Result<(), Failure> {
 }
 
 fn table(report: &Report) -> Result<String, Failure> {
-    let mut text = String::new();
+    let mut text = "![Results beside what is required of them](docs/ingest.svg)\n\n".to_owned();
     writeln!(text, "| {} |\n|{}", HEADS.join(" | "), "---|".repeat(HEADS.len()))?;
     for line in &report.lines {
         writeln!(text, "| {} |", line.cells().join(" | "))?;

@@ -1,5 +1,0 @@
-//! docs/ingest.svg (placeholder)
-use super::report::Report;
-pub fn draw(_report: &Report) -> String {
-    String::new()
-}
