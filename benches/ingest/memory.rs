@@ -42,8 +42,10 @@ pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(),
     report.memory = std::iter::once((0.0, start)).chain(samples).collect();
     let minutes = plan.memory.as_secs_f64() / 60.0;
     let measure = format!("service memory, {minutes} min of a slow database");
-    report
-        .add(Line { bound: Bound::AtMost(50.0), ..Line::of(&measure, "its start", Unit::Mebibytes, &[peak], &[start]) });
+    report.add(Line {
+        bound: Bound::AtMost(50.0),
+        ..Line::of(&measure, "its start", Unit::Mebibytes, &[peak], &[start])
+    });
     Ok(())
 }
 

@@ -67,7 +67,8 @@ impl Plan {
     /// fresher disk.
     pub fn turns<T: Copy>(&self, sides: &[T]) -> Vec<T> {
         let turn = |round: usize| {
-            let turn: Vec<T> = if round % 2 == 0 { sides.to_vec() } else { sides.iter().rev().copied().collect() };
+            let turn: Vec<T> =
+                if round.is_multiple_of(2) { sides.to_vec() } else { sides.iter().rev().copied().collect() };
             turn
         };
         (0..self.rounds).flat_map(turn).collect()

@@ -80,6 +80,6 @@ pub async fn output(command: &mut Command) -> Result<String, Failure> {
     if status.success() {
         Ok(stdout)
     } else {
-        Err(format!("{:?} failed: {stderr}{stdout}", command.get_program()).into())
+        Err(format!("{} failed: {stderr}{stdout}", command.get_program().display()).into())
     }
 }
