@@ -22,6 +22,7 @@ text { font: 13px -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sa
 .title { font-size: 17px; font-weight: 600 }
 .head { font-weight: 600 }
 .small { font-size: 11px; fill: #59636e }
+.value { font-size: 11px; stroke: #ffffff; stroke-width: 4; paint-order: stroke }
 .good { font-weight: 600; fill: #1a7f37 }
 .bad { font-weight: 600; fill: #cf222e }
 .ground { fill: #ffffff; stroke: #d1d9e0 }
@@ -34,6 +35,7 @@ text { font: 13px -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sa
 @media (prefers-color-scheme: dark) {
 text { fill: #f0f6fc }
 .small { fill: #9198a1 }
+.value { stroke: #0d1117 }
 .good { fill: #3fb950 }
 .bad { fill: #f85149 }
 .ground { fill: #0d1117; stroke: #3d444d }

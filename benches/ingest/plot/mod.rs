@@ -120,6 +120,6 @@ fn growth(canvas: &mut Canvas, corner: (f64, f64), report: &Report) {
     canvas.line("ours", &places);
     for (&(x, y), point) in places.iter().zip(&points) {
         canvas.dot((x, y));
-        canvas.text((x, y - 9.0), Anchor::Middle, "small", &format!("{:.2}", point.1));
+        canvas.text((x, y - 9.0), Anchor::Middle, "value", &format!("{:.2}", point.1));
     }
 }
