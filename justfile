@@ -59,6 +59,10 @@ examples:
     cargo build --locked
     examples/check.sh
 
+# How fast storing detections is, beside PostgreSQL without the service; `just bench --quick` for an impression.
+bench *arguments:
+    cargo bench --locked --bench ingest -- run {{arguments}}
+
 # A plain PostgreSQL on 127.0.0.1:5432, in a container.
 database:
     docker compose --file deploy/compose.yaml up --detach --wait

@@ -26,6 +26,14 @@ pub struct Used {
     pub postgres: Option<Duration>,
 }
 
+impl Used {
+    /// What was used since an earlier reading.
+    pub fn since(self, before: Self) -> Self {
+        let between = |after: Option<Duration>, before: Option<Duration>| Some(after?.saturating_sub(before?));
+        Self { service: between(self.service, before.service), postgres: between(self.postgres, before.postgres) }
+    }
+}
+
 impl Watch {
     /// Reads the times.
     ///

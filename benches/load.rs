@@ -1,7 +1,7 @@
 //! How many calls a second does a server answer, how soon, and for how much processor time?
-//! A closed loop: each of `--concurrency` callers makes its next call when its last one is answered. The measured
-//! window begins after a warm-up, in which connections are made and statements prepared.
 
+mod calls;
+mod content;
 mod cpu;
 mod work;
 
@@ -10,20 +10,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, Parser, ValueEnum as _};
 use serde::Serialize;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
-use tonic::Status;
 use uuid::Uuid;
 
+use self::calls::{Seen, Window};
 use self::cpu::{Used, Watch};
 use self::work::{Clients, Rpc};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Pause of a caller that was refused, so that a server in trouble is not called in a tight loop.
-const REFUSED: Duration = Duration::from_millis(10);
 
 /// Calls a server on this machine as fast as it answers, and prints rate, latency and processor time.
 #[derive(Debug, Parser)]
@@ -99,8 +94,10 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rpc, concurrency, connections, requests, errors, rate, p50_ms, p99_ms, .. } = self;
-        write!(f, "{} by {concurrency} callers on {connections} connections: {rate:.0}/s, ", rpc.name())?;
+        let rpc = self.rpc.to_possible_value();
+        let rpc = rpc.as_ref().map_or("a call", |value| value.get_name());
+        let Self { concurrency, connections, requests, errors, rate, p50_ms, p99_ms, .. } = self;
+        write!(f, "{rpc} by {concurrency} callers on {connections} connections: {rate:.0}/s, ")?;
         write!(f, "p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, {requests} calls, {errors} errors")?;
         for (whose, used) in [("service", self.service_cpu_us), ("PostgreSQL", self.postgres_cpu_us)] {
             if let Some(used) = used {
@@ -111,54 +108,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// The measured part of a run.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    begin: Instant,
-    end: Instant,
-}
-
-/// What one caller saw inside the window.
-#[derive(Debug, Default)]
-struct Seen {
-    latencies: Vec<Duration>,
-    errors: usize,
-    refusal: Option<Status>,
-}
-
-async fn caller(mut clients: Clients, rpc: Rpc, mut number: usize, window: Window) -> Seen {
-    let mut seen = Seen::default();
-    loop {
-        let started = Instant::now();
-        let outcome = clients.call(rpc, number).await;
-        let finished = Instant::now();
-        if finished >= window.end {
-            return seen;
-        }
-        number += 1;
-        match outcome {
-            Ok(()) if finished >= window.begin => seen.latencies.push(finished - started),
-            Ok(()) => {}
-            Err(status) => {
-                seen.errors += 1;
-                seen.refusal.get_or_insert(status);
-                sleep(REFUSED).await;
-            }
-        }
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
-fn report(load: &Load, connections: u16, mut seen: Seen, before: Used, after: Used) -> Report {
-    seen.latencies.sort_unstable();
+fn report(load: &Load, connections: u16, seen: &Seen, used: Used) -> Report {
     let requests = seen.latencies.len();
     let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
-    let percentile = |percent: usize| {
-        let found = seen.latencies.get((requests * percent / 100).min(requests.saturating_sub(1)));
-        rounded(found.copied().unwrap_or_default().as_secs_f64() * 1000.0)
-    };
-    let each = |before: Option<Duration>, after: Option<Duration>| {
-        let used = after?.saturating_sub(before?).as_secs_f64();
+    let each = |used: Option<Duration>| {
+        let used = used?.as_secs_f64();
         (requests > 0).then(|| rounded(used * 1_000_000.0 / requests as f64))
     };
     Report {
@@ -169,10 +124,10 @@ fn report(load: &Load, connections: u16, mut seen: Seen, before: Used, after: Us
         requests,
         errors: seen.errors,
         rate: rounded(requests as f64 / load.duration.as_secs_f64()),
-        p50_ms: percentile(50),
-        p99_ms: percentile(99),
-        service_cpu_us: each(before.service, after.service),
-        postgres_cpu_us: each(before.postgres, after.postgres),
+        p50_ms: rounded(seen.percentile_ms(50)),
+        p99_ms: rounded(seen.percentile_ms(99)),
+        service_cpu_us: each(used.service),
+        postgres_cpu_us: each(used.postgres),
     }
 }
 
@@ -189,34 +144,19 @@ async fn run(load: &Load) -> Result<Report, Failure> {
         clients[0].register_photos(load.project.ok_or("this call needs photos; say in which --project")?).await?;
     }
 
-    let begin = Instant::now() + load.warmup;
-    let window = Window { begin, end: begin + load.duration };
-    let mut callers: JoinSet<Seen> = (0..usize::from(load.concurrency))
-        // Far apart, so that they seldom meet on a photo.
-        .map(|index| caller(clients[index % clients.len()].clone(), load.rpc, index * 37, window))
-        .collect();
-    sleep_until(window.begin).await;
-    let before = watch.read()?;
-    sleep_until(window.end).await;
-    let after = watch.read()?;
-    let mut all = Seen::default();
-    while let Some(seen) = callers.join_next().await {
-        let Seen { latencies, errors, refusal } = seen?;
-        all.latencies.extend(latencies);
-        all.errors += errors;
-        all.refusal = all.refusal.or(refusal);
-    }
+    let window = Window::after(load.warmup, load.duration);
+    let (all, used) = calls::run(&clients, load.rpc, usize::from(load.concurrency), window, watch).await?;
     if let Some(refusal) = &all.refusal {
         eprintln!("load: {} calls failed, one of them so: {refusal}", all.errors);
     }
-    Ok(report(load, connections, all, before, after))
+    Ok(report(load, connections, &all, used))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     // `cargo bench` and `cargo test --benches` run this too, with flags of the test harness and no server.
     if !std::env::args().any(|argument| argument.starts_with("--address") || argument == "--help") {
-        println!("load needs a running server; benches/compare.sh brings one, and benches/README.md tells more:\n");
+        println!("load needs a running server; benches/README.md tells how to start one:\n");
         println!("{}", Load::command().render_help());
         return Ok(());
     }

@@ -1,5 +1,4 @@
-//! What does one call consist of? The photos to work on have fixed ids, so that `pgbench/*.sql` can name them and
-//! registering them again changes nothing.
+//! What does one call consist of, and what do all of them carry?
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,11 +17,9 @@ use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use super::Failure;
+use super::content::{PHOTOS, detection, photo_id};
 
-/// Photos to work on: one full batch.
-const PHOTOS: usize = photometa::MAX_BATCH;
 const PAGE_SIZE: i32 = 50;
-const FIRST_PHOTO: u128 = 0xbe9c_0000_0000_8000_8000_0000_0000_0001;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What can be called.
@@ -39,30 +36,34 @@ pub enum Rpc {
     WhoAmI,
 }
 
-impl Rpc {
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CreateDetection => "create-detection",
-            Self::GetPhoto => "get-photo",
-            Self::ListPhotos => "list-photos",
-            Self::WhoAmI => "who-am-i",
-        }
-    }
-}
+/// A connection whose calls carry the credential.
+pub type Session = InterceptedService<Channel, Bearer>;
 
-type Session = InterceptedService<Channel, Bearer>;
-
-/// Puts the credential and a deadline into a call's metadata, as every real client does.
+/// Puts the credential and, but for streams, a deadline into a call's metadata, as every real client does.
 #[derive(Debug, Clone)]
-struct Bearer(MetadataValue<Ascii>);
+pub struct Bearer {
+    value: MetadataValue<Ascii>,
+    timeout: Option<Duration>,
+}
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        request.set_timeout(CALL_TIMEOUT);
+        request.metadata_mut().insert("authorization", self.value.clone());
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
         Ok(request)
     }
+}
+
+/// Connects; `timeout` is the deadline of each call.
+///
+/// # Errors
+/// When nobody answers there, or the token cannot stand in a header.
+pub async fn session(address: SocketAddr, token: &str, timeout: Option<Duration>) -> Result<Session, Failure> {
+    let bearer = Bearer { value: format!("Bearer {}", token.trim()).parse()?, timeout };
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    Ok(InterceptedService::new(channel, bearer))
 }
 
 /// One connection. Clones share it.
@@ -77,11 +78,9 @@ impl Clients {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody answers there, or the token cannot stand in a header.
+    /// As [`session`].
     pub async fn connect(address: SocketAddr, token: &str) -> Result<Self, Failure> {
-        let bearer = Bearer(format!("Bearer {}", token.trim()).parse()?);
-        let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-        let session = InterceptedService::new(channel, bearer);
+        let session = session(address, token, Some(CALL_TIMEOUT)).await?;
         Ok(Self {
             detections: DetectionServiceClient::new(session.clone()),
             photos: PhotoServiceClient::new(session.clone()),
@@ -113,11 +112,12 @@ impl Clients {
     pub async fn call(&mut self, rpc: Rpc, number: usize) -> Result<(), Status> {
         match rpc {
             Rpc::CreateDetection => {
-                let request = pb::CreateDetectionRequest { detection: Some(detection(number)) };
+                let request = pb::CreateDetectionRequest { detection: Some(detection(number % PHOTOS)) };
                 self.detections.create_detection(request).await.map(drop)
             }
             Rpc::GetPhoto => {
-                let request = pb::GetPhotoRequest { id: photo_id(number), ..pb::GetPhotoRequest::default() };
+                let request =
+                    pb::GetPhotoRequest { id: photo_id(number % PHOTOS).to_string(), ..pb::GetPhotoRequest::default() };
                 self.photos.get_photo(request).await.map(drop)
             }
             Rpc::ListPhotos => {
@@ -129,13 +129,9 @@ impl Clients {
     }
 }
 
-fn photo_id(number: usize) -> String {
-    Uuid::from_u128(FIRST_PHOTO + (number % PHOTOS) as u128).to_string()
-}
-
 fn photo(project: Uuid, number: usize) -> pb::Photo {
     pb::Photo {
-        id: photo_id(number),
+        id: photo_id(number).to_string(),
         project_id: project.to_string(),
         s3_url: format!("s3://photometa-bench/bench/{number}.jpg"),
         s3_key: format!("bench/{number}.jpg"),
@@ -144,28 +140,5 @@ fn photo(project: Uuid, number: usize) -> pb::Photo {
         width: Some(4032),
         height: Some(3024),
         ..pb::Photo::default()
-    }
-}
-
-/// The same content as in `pgbench/*.sql`.
-fn detection(number: usize) -> pb::Detection {
-    let object = |object_id: &str, label: &str, confidence, (x, y, width, height)| pb::DetectedObject {
-        object_id: object_id.to_owned(),
-        label: label.to_owned(),
-        confidence: Some(confidence),
-        r#box: Some(pb::BoundingBox { x, y, width, height }),
-        ..pb::DetectedObject::default()
-    };
-    let objects = vec![
-        object("1", "missing_slate", 0.94, (0.22, 0.31, 0.18, 0.12)),
-        object("2", "cracked_slate", 0.71, (0.55, 0.4, 0.09, 0.08)),
-    ];
-    pb::Detection {
-        photo_id: photo_id(number),
-        detection_type: pb::DetectionType::Damage.into(),
-        model_version: "bench-1.0.0".to_owned(),
-        results: Some(pb::DetectionResults { objects, extra: None }),
-        processing_time: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
-        ..pb::Detection::default()
     }
 }

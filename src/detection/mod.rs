@@ -25,7 +25,10 @@ pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use model::{Object, Results};
 pub(crate) use query::lock;
 pub use service::Service;
+// Public so that the benchmarks give PostgreSQL these very statements.
 pub(crate) use write::review;
+#[doc(hidden)]
+pub use write::{INSERT, INSERT_ONE};
 
 use crate::db::Tx;
 use crate::error::Result;

@@ -46,7 +46,7 @@ macro_rules! insert {
 }
 
 /// Index: photos_pkey.
-const INSERT: Sql = sql!(
+pub const INSERT: Sql = sql!(
     INSERT,
     insert!(
         "unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])"
@@ -57,7 +57,7 @@ const INSERT: Sql = sql!(
 /// expects ten values of an array it does not know, and finds every plan for the array at hand cheaper than that.
 ///
 /// Index: photos_pkey.
-const INSERT_ONE: Sql = sql!(
+pub const INSERT_ONE: Sql = sql!(
     INSERT_ONE,
     insert!("(values ($2::uuid, $3::uuid, $4::text, $5::text, $6::text, $7::jsonb, $8::float8, $9::int, $10::bytea))")
 );

@@ -1,0 +1,155 @@
+//! Writing without the service, through tokio-postgres: the service's transaction in one flight, and COPY.
+
+use std::pin::pin;
+
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
+
+use super::Failure;
+use super::rows::{Batch, context, insert, insert_one};
+use super::server::{ORGANIZATION, PROJECT, Server};
+
+/// Columns that COPY fills; the others have defaults.
+const COPY: &str = "copy companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type,
+    model_version, results, confidence, processing_time_ms, created_at, updated_at, content_digest)
+    from stdin (format binary)";
+const COPY_TYPES: [Type; 12] = [
+    Type::UUID,
+    Type::UUID,
+    Type::UUID,
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT,
+    Type::JSONB,
+    Type::FLOAT8,
+    Type::INT4,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::BYTEA,
+];
+
+/// A connection that runs the service's transaction.
+#[derive(Debug)]
+pub struct Flight {
+    client: Client,
+    insert: Statement,
+    insert_one: Statement,
+    context: String,
+    organization: Uuid,
+}
+
+impl Flight {
+    /// Connects as the service does, and prepares its statement.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn connect(server: &Server) -> Result<Self, Failure> {
+        let client = server.login().await?;
+        let (insert, insert_one) = (client.prepare(insert()).await?, client.prepare(insert_one()).await?);
+        Ok(Self { client, insert, insert_one, context: context().join("; "), organization: ORGANIZATION.parse()? })
+    }
+
+    /// Stores rows, one or many: BEGIN, context, INSERT and COMMIT are sent before the first of them is answered.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses, or stores fewer rows.
+    pub async fn store(&self, batch: &Batch) -> Result<(), Failure> {
+        let stored = if batch.ids.len() == 1 {
+            let row: [&(dyn ToSql + Sync); 11] = [
+                &self.organization,
+                &batch.ids[0],
+                &batch.photos[0],
+                &batch.types[0],
+                &batch.models[0],
+                &batch.runs[0],
+                &batch.results[0],
+                &batch.confidences[0],
+                &batch.processing_times[0],
+                &batch.digests[0],
+                &batch.at,
+            ];
+            self.fly(&self.insert_one, &row).await?
+        } else {
+            let rows: [&(dyn ToSql + Sync); 11] = [
+                &self.organization,
+                &batch.ids,
+                &batch.photos,
+                &batch.types,
+                &batch.models,
+                &batch.runs,
+                &batch.results,
+                &batch.confidences,
+                &batch.processing_times,
+                &batch.digests,
+                &batch.at,
+            ];
+            self.fly(&self.insert, &rows).await?
+        };
+        if stored == batch.ids.len() { Ok(()) } else { Err(format!("stored {stored} rows").into()) }
+    }
+
+    async fn fly(&self, insert: &Statement, params: &[&(dyn ToSql + Sync)]) -> Result<usize, Failure> {
+        // In this order: a request is sent when it is first polled.
+        let (begin, context, rows, commit) = tokio::join!(
+            biased;
+            self.client.batch_execute("begin"),
+            self.client.batch_execute(&self.context),
+            self.client.query(insert, params),
+            self.client.batch_execute("commit"),
+        );
+        begin?;
+        context?;
+        let stored = rows?.len();
+        commit?;
+        Ok(stored)
+    }
+}
+
+/// A connection that copies, as a superuser: COPY into a table under row security is refused to others.
+#[derive(Debug)]
+pub struct Copy {
+    client: Client,
+    organization: Uuid,
+    project: Uuid,
+}
+
+impl Copy {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn connect(server: &Server) -> Result<Self, Failure> {
+        let client = server.superuser().await?;
+        Ok(Self { client, organization: ORGANIZATION.parse()?, project: PROJECT.parse()? })
+    }
+
+    /// Stores rows, in a transaction of their own.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses, or stores fewer rows.
+    pub async fn store(&self, batch: &Batch) -> Result<(), Failure> {
+        let sink = self.client.copy_in(COPY).await?;
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &COPY_TYPES));
+        for row in 0..batch.ids.len() {
+            let values: [&(dyn ToSql + Sync); 12] = [
+                &self.organization,
+                &batch.ids[row],
+                &self.project,
+                &batch.photos[row],
+                &batch.types[row],
+                &batch.models[row],
+                &batch.results[row],
+                &batch.confidences[row],
+                &batch.processing_times[row],
+                &batch.at,
+                &batch.at,
+                &batch.digests[row],
+            ];
+            writer.as_mut().write(&values).await?;
+        }
+        let stored = writer.finish().await?;
+        if stored == batch.ids.len() as u64 { Ok(()) } else { Err(format!("stored {stored} rows").into()) }
+    }
+}
