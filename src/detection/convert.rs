@@ -58,7 +58,11 @@ pub(super) fn ingest(
         let at = At::REQUEST.item("items", index);
         let at = at.field("detection");
         let detection = checks.required(&at, detection);
-        let detection = new_detection(&mut checks, &at, detection);
+        let mut detection = new_detection(&mut checks, &at, detection);
+        if detection.pixel_boxes.is_empty() {
+            // Acknowledgements do not show them, and their JSON is enough to store them: a third of the memory.
+            detection.results = Results::default();
+        }
         (sequence, checks.finish().map(|()| detection))
     }))
 }

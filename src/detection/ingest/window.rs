@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::MAX_BATCH;
 use crate::detection::model::NewDetection;
 
 /// Items that wait before nothing more is read.
-pub(crate) const WINDOW_ITEMS: usize = MAX_BATCH;
+pub(crate) const WINDOW_ITEMS: usize = 500;
 /// Bytes of items that wait, as they came, before nothing more is read.
 pub(crate) const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
@@ -40,7 +39,7 @@ impl Window {
         self.items.push_back(item);
     }
 
-    /// Takes out what one statement stores: no more than [`MAX_BATCH`] items and [`WINDOW_BYTES`], but one at least.
+    /// Takes out what one statement stores: no more than [`WINDOW_ITEMS`] and [`WINDOW_BYTES`], but one at least.
     pub(super) fn take(&mut self) -> Vec<Item> {
         let mut bytes = 0;
         let fits = |item: &&Item| {
@@ -48,7 +47,7 @@ impl Window {
             bytes += item.bytes;
             first || bytes <= WINDOW_BYTES
         };
-        let count = self.items.iter().take(MAX_BATCH).take_while(fits).count();
+        let count = self.items.iter().take(WINDOW_ITEMS).take_while(fits).count();
         let taken: Vec<Item> = self.items.drain(..count).collect();
         self.bytes -= taken.iter().map(|item| item.bytes).sum::<usize>();
         taken
