@@ -20,3 +20,4 @@ mod write;
 
 pub(crate) use convert::MAX_EXIF_BYTES;
 pub use service::Service;
+pub(crate) use write::INSERT_ONE;

@@ -47,7 +47,7 @@ const INSERT: Sql = sql!(
 /// For one photo: PostgreSQL plans this once for each connection, and the other at each execution.
 ///
 /// Index: projects_pkey, users_pkey.
-const INSERT_ONE: Sql = sql!(
+pub(crate) const INSERT_ONE: Sql = sql!(
     INSERT_ONE,
     insert!(
         "(values ($2::uuid, $3::uuid, $4::uuid, $5::text, $6::text, $7::bigint, $8::text, $9::int, $10::int, $11::jsonb,
