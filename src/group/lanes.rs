@@ -2,9 +2,10 @@
 //! flood shares its statements with itself, and a caller of another lane waits for none of it.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::MAX_BATCH;
 use crate::auth::{Caller, Role};
@@ -16,7 +17,7 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Statements of a lane under way at a time: one is made ready while another one waits for the disk.
 const FLIGHTS: usize = 2;
 /// A statement that takes longer than this waits for somebody's lock, and does not keep back those that come after it …
-const STUCK: Duration = Duration::from_secs(1);
+pub(super) const STUCK: Duration = Duration::from_secs(1);
 /// … but there may be so many only.
 const MOST_FLIGHTS: usize = 4;
 /// What may wait in one lane.
@@ -122,7 +123,7 @@ impl<T, R> Lanes<T, R> {
     /// Begins a statement for those that wait in a lane, if it may have another one. Callers who left are forgotten.
     pub(super) fn begin(&mut self, key: Key) -> Option<(Instant, Vec<Waiting<T, R>>)> {
         let lane = self.lanes.get_mut(&key)?;
-        let stuck = lane.flights.len() < MOST_FLIGHTS && lane.flights.iter().all(|began| began.elapsed() > STUCK);
+        let stuck = lane.flights.len() < MOST_FLIGHTS && lane.flights.iter().all(|began| began.elapsed() >= STUCK);
         if lane.flights.len() >= FLIGHTS && !stuck {
             return None;
         }

@@ -1,6 +1,7 @@
-//! Group commit: creates that come at the same time share a statement. One that comes while none of its lane is under way
-//! is stored at once, by its own task. Those that come meanwhile wait, and are stored together when that is done. There
-//! is no timer: a lone caller pays nothing, and many callers share one transaction. Each is answered after the commit.
+//! Group commit: creates that come at the same time share a statement. One that comes while its lane has a statement
+//! free is stored at once, by its own task. Those that come meanwhile wait, and are stored together when one ends. None
+//! waits for company: a lone caller pays nothing, and many callers share one transaction. All are answered after the
+//! commit.
 
 mod lanes;
 
@@ -8,16 +9,16 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 
-use lanes::{Key, Lanes, Waiting};
+use lanes::{Key, Lanes, STUCK, Waiting};
 
 type Outcomes<R> = Result<Vec<Result<R>>>;
 type Store<T, R> = dyn Fn(Caller, Vec<T>) -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> + Send + Sync;
@@ -51,7 +52,7 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     pub async fn store(&self, caller: &Caller, item: T, bytes: usize) -> Result<R> {
         match self.enter(caller, item, bytes)? {
             Entered::Alone(flight, item) => {
-                let outcomes = (self.0.store)(caller.clone(), vec![item]).await;
+                let outcomes = flight.store(caller.clone(), vec![item]).await;
                 drop(flight);
                 outcomes?.pop().unwrap_or_else(lost)
             }
@@ -106,6 +107,17 @@ struct Flight<T: Send + 'static, R: Send + 'static> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
+    /// Runs the statement. When it is stuck it keeps nobody back, and says so, because nobody else may come to ask.
+    async fn store(&self, caller: Caller, items: Vec<T>) -> Outcomes<R> {
+        let mut stored = (self.shared.store)(caller, items);
+        if let Ok(outcomes) = timeout(STUCK, &mut stored).await {
+            return outcomes;
+        }
+        self.shared.fly(self.shared.lanes(), self.key);
+        stored.await
+    }
+
+    /// Stores a group, and answers each of its callers.
     async fn carry(self, group: Vec<Waiting<T, R>>) {
         let Some(latest) = group.iter().map(|waiting| &waiting.caller).max_by_key(|caller| caller.deadline) else {
             return;
@@ -117,9 +129,9 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
             let left = join_all(answers.iter_mut().map(oneshot::Sender::closed));
             tokio::select! {
                 biased;
-                outcomes = (self.shared.store)(caller, items) => outcomes,
-                // Dropped with its statement, which is cancelled.
+                // Dropped with its statement, which is cancelled, or was never begun.
                 _ = pin!(left) => return,
+                outcomes = self.store(caller, items) => outcomes,
             }
         };
         drop(self);
