@@ -56,29 +56,44 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
                 drop(flight);
                 outcomes?.pop().unwrap_or_else(lost)
             }
-            Entered::Waiting(answered) => answered.await.unwrap_or_else(|_| lost()),
+            Entered::Waiting(_place, answered) => answered.await.unwrap_or_else(|_| lost()),
         }
     }
 
-    fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<T, R>> {
-        let key = Key::of(caller);
-        let mut lanes = self.0.lanes();
+    fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<'_, T, R>> {
+        let (shared, key) = (&self.0, Key::of(caller));
+        let mut lanes = shared.lanes();
         if let Some(began) = lanes.begin_alone(key) {
-            return Ok(Entered::Alone(Flight { shared: Arc::clone(&self.0), key, began }, item));
+            return Ok(Entered::Alone(Flight { shared: Arc::clone(shared), key, began }, item));
         }
         let (answer, answered) = oneshot::channel();
-        lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
-        self.0.fly(lanes, key);
-        Ok(Entered::Waiting(answered))
+        let number = lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
+        shared.fly(lanes, key);
+        Ok(Entered::Waiting(Place { shared, key, number }, answered))
     }
 }
 
 /// What a caller does next.
-enum Entered<T: Send + 'static, R: Send + 'static> {
+enum Entered<'a, T: Send + 'static, R: Send + 'static> {
     /// Stores its item itself.
     Alone(Flight<T, R>, T),
     /// Waits for a group's statement.
-    Waiting(oneshot::Receiver<Result<R>>),
+    Waiting(Place<'a, T, R>, oneshot::Receiver<Result<R>>),
+}
+
+/// The place of a caller that waits. When it leaves, its item goes too, unless that is under way.
+struct Place<'a, T: Send + 'static, R: Send + 'static> {
+    shared: &'a Shared<T, R>,
+    key: Key,
+    number: u64,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Drop for Place<'_, T, R> {
+    fn drop(&mut self) {
+        let left = self.shared.lanes().leave(self.key, self.number);
+        // Without the lock.
+        drop(left);
+    }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
