@@ -1,5 +1,5 @@
-//! Who waits for whom: a lane for all whose items may share a statement. Each lane has few statements under way, so a
-//! flood shares its statements with itself, and a caller of another lane waits for none of it.
+//! Who waits for whom: a lane for each organization. Each has few statements under way, so a flood shares its statements
+//! with itself, however many people and machines it comes from, and other organizations wait for none of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::auth::{Caller, Role};
+use crate::auth::Caller;
 use crate::error::{Error, Result};
-use crate::id::{OrganizationId, UserId};
+use crate::id::OrganizationId;
 use crate::{MAX_BATCH, MAX_REQUEST_BYTES};
 
 /// Most bytes of one statement, of items as they came; one item may have as many.
@@ -25,22 +25,6 @@ const LANE: Load = Load { items: 2 * MAX_BATCH, bytes: 2 * MOST_BYTES };
 /// What may wait in all of them: when one is full, others still have room.
 const ALL: Load = Load { items: 8 * LANE.items, bytes: 8 * LANE.bytes };
 
-/// Those whose items may share a statement, because the database takes them for the same: the machines of an
-/// organization, but of people each one alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    organization: OrganizationId,
-    role: Role,
-    person: Option<UserId>,
-}
-
-impl Key {
-    /// The lane of a caller.
-    pub(super) fn of(caller: &Caller) -> Self {
-        Self { organization: caller.organization, role: caller.role, person: caller.person() }
-    }
-}
-
 /// An item, and who waits for it.
 pub(super) struct Waiting<T, R> {
     pub(super) item: T,
@@ -48,6 +32,12 @@ pub(super) struct Waiting<T, R> {
     pub(super) bytes: usize,
     pub(super) caller: Caller,
     pub(super) answer: oneshot::Sender<Result<R>>,
+}
+
+/// Tells whether items may share a statement, because the database takes their callers for the same: an organization's
+/// machines, but of people each one alone.
+fn may_share(one: &Caller, other: &Caller) -> bool {
+    (one.organization, one.role, one.person()) == (other.organization, other.role, other.person())
 }
 
 /// How much waits.
@@ -83,7 +73,7 @@ struct Lane<T, R> {
 
 /// The lanes in which something waits or is under way.
 pub(super) struct Lanes<T, R> {
-    lanes: HashMap<Key, Lane<T, R>>,
+    lanes: HashMap<OrganizationId, Lane<T, R>>,
     load: Load,
     /// How many have waited so far, which is the next one's number.
     count: u64,
@@ -97,9 +87,9 @@ impl<T, R> Default for Lanes<T, R> {
 
 impl<T, R> Lanes<T, R> {
     /// Begins a statement for a caller that need not wait for anybody.
-    pub(super) fn begin_alone(&mut self, key: Key) -> Option<Instant> {
+    pub(super) fn begin_alone(&mut self, organization: OrganizationId) -> Option<Instant> {
         let new = || Lane { flights: Vec::new(), queue: BTreeMap::new(), load: Load::default() };
-        let lane = self.lanes.entry(key).or_insert_with(new);
+        let lane = self.lanes.entry(organization).or_insert_with(new);
         let free = lane.queue.is_empty() && lane.flights.len() < FLIGHTS;
         free.then(|| lane.begin())
     }
@@ -108,9 +98,9 @@ impl<T, R> Lanes<T, R> {
     ///
     /// # Errors
     /// [`Error::Overloaded`] when too much waits.
-    pub(super) fn push(&mut self, key: Key, waiting: Waiting<T, R>) -> Result<u64> {
+    pub(super) fn push(&mut self, waiting: Waiting<T, R>) -> Result<u64> {
         let bytes = waiting.bytes;
-        let lane = self.lanes.get_mut(&key).ok_or(Error::Overloaded)?;
+        let lane = self.lanes.get_mut(&waiting.caller.organization).ok_or(Error::Overloaded)?;
         if !lane.load.has_room(bytes, LANE) || !self.load.has_room(bytes, ALL) {
             return Err(Error::Overloaded);
         }
@@ -123,8 +113,8 @@ impl<T, R> Lanes<T, R> {
     }
 
     /// Takes an item out whose caller leaves, if it still waits.
-    pub(super) fn leave(&mut self, key: Key, number: u64) -> Option<Waiting<T, R>> {
-        let lane = self.lanes.get_mut(&key)?;
+    pub(super) fn leave(&mut self, organization: OrganizationId, number: u64) -> Option<Waiting<T, R>> {
+        let lane = self.lanes.get_mut(&organization)?;
         let left = lane.queue.remove(&number)?;
         lane.load.take(left.bytes);
         self.load.take(left.bytes);
@@ -132,8 +122,8 @@ impl<T, R> Lanes<T, R> {
     }
 
     /// Begins a statement for those that have waited longest in a lane, if it may have another one.
-    pub(super) fn begin(&mut self, key: Key) -> Option<(Instant, Vec<Waiting<T, R>>)> {
-        let lane = self.lanes.get_mut(&key)?;
+    pub(super) fn begin(&mut self, organization: OrganizationId) -> Option<(Instant, Vec<Waiting<T, R>>)> {
+        let lane = self.lanes.get_mut(&organization)?;
         let free = lane.flights.len() < FLIGHTS || lane.flights.len() < MOST_FLIGHTS && lane.is_stuck();
         let group = if free { lane.take() } else { Vec::new() };
         for taken in &group {
@@ -143,14 +133,14 @@ impl<T, R> Lanes<T, R> {
             return Some((lane.begin(), group));
         }
         if lane.flights.is_empty() {
-            self.lanes.remove(&key);
+            self.lanes.remove(&organization);
         }
         None
     }
 
     /// Ends a statement. [`Lanes::begin`] comes after it, and forgets a lane in which nothing is left.
-    pub(super) fn end(&mut self, key: Key, began: Instant) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    pub(super) fn end(&mut self, organization: OrganizationId, began: Instant) {
+        let Some(lane) = self.lanes.get_mut(&organization) else { return };
         if let Some(place) = lane.flights.iter().position(|flight| *flight == began) {
             lane.flights.swap_remove(place);
         }
@@ -168,15 +158,17 @@ impl<T, R> Lane<T, R> {
         self.flights.iter().all(|began| began.elapsed() >= STUCK)
     }
 
-    /// Takes out the oldest items, as many as fit into a statement.
+    /// Takes out the oldest item, and those after it that fit into its statement.
     fn take(&mut self) -> Vec<Waiting<T, R>> {
+        let Some(oldest) = self.queue.values().next() else { return Vec::new() };
         let mut bytes = 0;
         let fits = |(_, next): &(&u64, &Waiting<T, R>)| {
             let first = bytes == 0;
             bytes += next.bytes;
             first || bytes <= MOST_BYTES
         };
-        let numbers: Vec<u64> = self.queue.iter().take(MAX_BATCH).take_while(fits).map(|(&number, _)| number).collect();
+        let alike = self.queue.iter().filter(|(_, other)| may_share(&oldest.caller, &other.caller));
+        let numbers: Vec<u64> = alike.take(MAX_BATCH).take_while(fits).map(|(&number, _)| number).collect();
         let taken: Vec<_> = numbers.iter().filter_map(|number| self.queue.remove(number)).collect();
         for one in &taken {
             self.load.take(one.bytes);
