@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -110,7 +111,8 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
         let flight = Flight { shared: Arc::clone(self), organization, began };
         // Without a runtime the program is ending, and nobody waits.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(flight.carry(group));
+            let span = tracing::info_span!(parent: None, "group", org.id = %organization, items = group.len());
+            runtime.spawn(flight.carry(group).instrument(span));
         }
     }
 }
