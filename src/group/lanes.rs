@@ -176,3 +176,11 @@ impl<T, R> Lane<T, R> {
         taken
     }
 }
+
+#[cfg(test)]
+impl<T, R> Lanes<T, R> {
+    /// Tells whether nothing waits, nothing is under way, and that is what is counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && (self.load.items, self.load.bytes) == (0, 0)
+    }
+}

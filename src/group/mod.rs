@@ -186,3 +186,6 @@ impl<T, R> fmt::Debug for Group<T, R> {
         f.write_str("Group")
     }
 }
+
+#[cfg(test)]
+mod tests;
