@@ -64,6 +64,11 @@ impl Scene {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
 
+    /// The next statement that is asked for, however long that takes.
+    async fn next(&mut self) -> Statement {
+        timeout(Duration::from_secs(60), self.asked.recv()).await.unwrap().unwrap()
+    }
+
     /// Two lone callers, whose statements others have to wait for.
     async fn busy(&mut self, caller: &Caller) -> (Calls, Vec<Statement>) {
         let calls = vec![self.call_with(caller.clone(), 0, 1), self.call_with(caller.clone(), 0, 1)];

@@ -84,10 +84,10 @@ async fn stuck_statements_keep_nobody_back_and_there_are_four_at_most() {
     assert!(scene.asked().await.is_empty());
 
     // Nobody else comes, and nothing ends.
-    stuck.push(scene.asked.recv().await.unwrap());
+    stuck.push(scene.next().await);
     let more = [scene.call(2), scene.call(3)];
     assert!(scene.asked().await.is_empty());
-    stuck.push(scene.asked.recv().await.unwrap());
+    stuck.push(scene.next().await);
     assert_eq!(items(&stuck[2..]), [vec![1], vec![2, 3]]);
     let last = scene.call(4);
     sleep(Duration::from_secs(20)).await;
