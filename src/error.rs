@@ -145,6 +145,11 @@ impl Error {
         matches!(self, Self::Database(error) if error.code().is_some_and(is_race))
     }
 
+    /// Tells whether the server or its database is in trouble, and the request is not at fault.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::DatabaseUnavailable(_) | Self::Deadline)
+    }
+
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
     pub fn classified(self) -> Self {
         let Self::Database(error) = self else { return self };

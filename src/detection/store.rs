@@ -4,7 +4,7 @@
 use super::model::{Detection, NewDetection};
 use super::{convert, query, write};
 use crate::auth::Caller;
-use crate::batch::settle;
+use crate::batch::{Settled, settle};
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Result};
 
@@ -35,6 +35,9 @@ pub(super) async fn within(tx: &Tx, items: &[NewDetection]) -> Result<Vec<Outcom
 
 /// Stores items, each on its own and in as few flights as that takes. What the database refuses for no reason that we
 /// know may be the fault of one item: then each is stored alone, so that it costs only itself.
+///
+/// # Errors
+/// Only when no item is stored: trouble after that is told to those that are not.
 pub(super) async fn each(db: &Db, caller: &Caller, items: Vec<NewDetection>) -> Result<Vec<Outcome>> {
     let placed = place(db, caller, items).await?;
     let mut refused = Vec::with_capacity(placed.len());
@@ -46,7 +49,7 @@ pub(super) async fn each(db: &Db, caller: &Caller, items: Vec<NewDetection>) -> 
         Err(error @ Error::Internal(_)) if items.len() == 1 => vec![Err(error)],
         Err(Error::Internal(cause)) => {
             tracing::warn!(cause, items = items.len(), "storing each item alone");
-            alone(db, caller, &items).await?
+            alone(db, caller, &items).await
         }
         stored => stored?,
     };
@@ -61,25 +64,40 @@ pub(super) async fn each(db: &Db, caller: &Caller, items: Vec<NewDetection>) -> 
     Ok(outcomes.collect())
 }
 
-async fn alone(db: &Db, caller: &Caller, items: &[NewDetection]) -> Result<Vec<Outcome>> {
+async fn alone(db: &Db, caller: &Caller, items: &[NewDetection]) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(items.len());
     for one in items.chunks(1) {
         match flights(db, caller, one).await {
             Ok(stored) => outcomes.extend(stored),
             Err(error @ Error::Internal(_)) => outcomes.push(Err(error)),
-            Err(error) => return Err(error),
+            Err(error) => {
+                outcomes.resize_with(items.len(), || Err(error.clone()));
+                break;
+            }
         }
     }
-    Ok(outcomes)
+    outcomes
 }
 
 /// A flight that inserts, and where something is left a second one that explains it.
 async fn flights(db: &Db, caller: &Caller, items: &[NewDetection]) -> Result<Vec<Outcome>> {
     let insert = async |open: Vec<usize>| {
-        db.once(caller, Access::Write, async |tx| write::insert(&tx, items, &open).await).await
+        let inserted = db.once(caller, Access::Write, async |tx| write::insert(&tx, items, &open).await).await;
+        of_open(inserted, &open, items.len())
     };
     let explain = async |open: Vec<usize>| {
-        db.once(caller, Access::Read, async |tx| write::explain(&tx, items, &open).await).await
+        let explained = db.once(caller, Access::Read, async |tx| write::explain(&tx, items, &open).await).await;
+        of_open(explained, &open, items.len())
     };
-    settle(items.len(), insert, explain, |_| Error::ConcurrentChange).await.map_err(Error::classified)
+    settle(items.len(), insert, explain, |_| Error::ConcurrentChange).await
+}
+
+/// Lets a flight's trouble befall the items that are open. The others are settled: what is new of them is committed.
+fn of_open(settled: Result<Settled<Detection>>, open: &[usize], count: usize) -> Result<Settled<Detection>> {
+    match settled.map_err(Error::classified) {
+        Err(error) if open.len() < count && !matches!(error, Error::Internal(_)) => {
+            Ok(open.iter().map(|&place| (place, Err(error.clone()))).collect())
+        }
+        settled => settled,
+    }
 }

@@ -1,6 +1,7 @@
-//! Group commit: creates that come at the same time share a statement. One that comes while none of its lane is under way
-//! is stored at once, by its own task. Those that come meanwhile wait, and are stored together when that is done. There
-//! is no timer: a lone caller pays nothing, and many callers share one transaction. Each is answered after the commit.
+//! Group commit: creates that come at the same time share a statement. One that comes while its lane has a statement
+//! free is stored at once, by its own task. Those that come meanwhile wait, and are stored together when one ends. None
+//! waits for company: a lone caller pays nothing, and many callers share one transaction. All are answered after the
+//! commit.
 
 mod lanes;
 
@@ -8,16 +9,18 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::id::OrganizationId;
 
-use lanes::{Key, Lanes, Waiting};
+use lanes::{Lanes, STUCK, Waiting};
 
 type Outcomes<R> = Result<Vec<Result<R>>>;
 type Store<T, R> = dyn Fn(Caller, Vec<T>) -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> + Send + Sync;
@@ -51,33 +54,48 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     pub async fn store(&self, caller: &Caller, item: T, bytes: usize) -> Result<R> {
         match self.enter(caller, item, bytes)? {
             Entered::Alone(flight, item) => {
-                let outcomes = (self.0.store)(caller.clone(), vec![item]).await;
+                let outcomes = flight.store(caller.clone(), vec![item]).await;
                 drop(flight);
                 outcomes?.pop().unwrap_or_else(lost)
             }
-            Entered::Waiting(answered) => answered.await.unwrap_or_else(|_| lost()),
+            Entered::Waiting(_place, answered) => answered.await.unwrap_or_else(|_| lost()),
         }
     }
 
-    fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<T, R>> {
-        let key = Key::of(caller);
-        let mut lanes = self.0.lanes();
-        if let Some(began) = lanes.begin_alone(key) {
-            return Ok(Entered::Alone(Flight { shared: Arc::clone(&self.0), key, began }, item));
+    fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<'_, T, R>> {
+        let (shared, organization) = (&self.0, caller.organization);
+        let mut lanes = shared.lanes();
+        if let Some(began) = lanes.begin_alone(organization) {
+            return Ok(Entered::Alone(Flight { shared: Arc::clone(shared), organization, began }, item));
         }
         let (answer, answered) = oneshot::channel();
-        lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
-        self.0.fly(lanes, key);
-        Ok(Entered::Waiting(answered))
+        let number = lanes.push(Waiting { item, bytes, caller: caller.clone(), answer })?;
+        shared.fly(lanes, organization);
+        Ok(Entered::Waiting(Place { shared, organization, number }, answered))
     }
 }
 
 /// What a caller does next.
-enum Entered<T: Send + 'static, R: Send + 'static> {
+enum Entered<'a, T: Send + 'static, R: Send + 'static> {
     /// Stores its item itself.
     Alone(Flight<T, R>, T),
     /// Waits for a group's statement.
-    Waiting(oneshot::Receiver<Result<R>>),
+    Waiting(Place<'a, T, R>, oneshot::Receiver<Result<R>>),
+}
+
+/// The place of a caller that waits. When it leaves, its item goes too, unless that is under way.
+struct Place<'a, T: Send + 'static, R: Send + 'static> {
+    shared: &'a Shared<T, R>,
+    organization: OrganizationId,
+    number: u64,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Drop for Place<'_, T, R> {
+    fn drop(&mut self) {
+        let left = self.shared.lanes().leave(self.organization, self.number);
+        // Without the lock.
+        drop(left);
+    }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
@@ -87,13 +105,14 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
     }
 
     /// Stores those that wait in a lane, if another statement may be under way there.
-    fn fly(self: &Arc<Self>, mut lanes: MutexGuard<'_, Lanes<T, R>>, key: Key) {
-        let Some((began, group)) = lanes.begin(key) else { return };
+    fn fly(self: &Arc<Self>, mut lanes: MutexGuard<'_, Lanes<T, R>>, organization: OrganizationId) {
+        let Some((began, group)) = lanes.begin(organization) else { return };
         drop(lanes);
-        let flight = Flight { shared: Arc::clone(self), key, began };
+        let flight = Flight { shared: Arc::clone(self), organization, began };
         // Without a runtime the program is ending, and nobody waits.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(flight.carry(group));
+            let span = tracing::info_span!(parent: None, "group", org.id = %organization, items = group.len());
+            runtime.spawn(flight.carry(group).instrument(span));
         }
     }
 }
@@ -101,11 +120,22 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
 /// A statement of a lane under way. When it ends, in whatever way, the next one begins.
 struct Flight<T: Send + 'static, R: Send + 'static> {
     shared: Arc<Shared<T, R>>,
-    key: Key,
+    organization: OrganizationId,
     began: Instant,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
+    /// Runs the statement. When it is stuck it keeps nobody back, and says so, because nobody else may come to ask.
+    async fn store(&self, caller: Caller, items: Vec<T>) -> Outcomes<R> {
+        let mut stored = (self.shared.store)(caller, items);
+        if let Ok(outcomes) = timeout(STUCK, &mut stored).await {
+            return outcomes;
+        }
+        self.shared.fly(self.shared.lanes(), self.organization);
+        stored.await
+    }
+
+    /// Stores a group, and answers each of its callers.
     async fn carry(self, group: Vec<Waiting<T, R>>) {
         let Some(latest) = group.iter().map(|waiting| &waiting.caller).max_by_key(|caller| caller.deadline) else {
             return;
@@ -117,9 +147,9 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
             let left = join_all(answers.iter_mut().map(oneshot::Sender::closed));
             tokio::select! {
                 biased;
-                outcomes = (self.shared.store)(caller, items) => outcomes,
-                // Dropped with its statement, which is cancelled.
+                // Dropped with its statement, which is cancelled, or was never begun.
                 _ = pin!(left) => return,
+                outcomes = self.store(caller, items) => outcomes,
             }
         };
         drop(self);
@@ -142,8 +172,8 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Drop for Flight<T, R> {
     fn drop(&mut self) {
         let mut lanes = self.shared.lanes();
-        lanes.end(self.key, self.began);
-        self.shared.fly(lanes, self.key);
+        lanes.end(self.organization, self.began);
+        self.shared.fly(lanes, self.organization);
     }
 }
 
@@ -156,3 +186,6 @@ impl<T, R> fmt::Debug for Group<T, R> {
         f.write_str("Group")
     }
 }
+
+#[cfg(test)]
+mod tests;

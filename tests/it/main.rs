@@ -19,6 +19,7 @@ mod detection;
 mod doctor;
 mod explain;
 mod feedback;
+mod group;
 mod health;
 mod ingest;
 mod isolation;

@@ -113,6 +113,10 @@ impl Ingest {
         }
         let (places, new): (Vec<usize>, Vec<NewDetection>) = new.into_iter().unzip();
         let outcomes = store::each(&self.db, &self.caller.renewed(), new).await?;
+        let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        if let Some(trouble) = errors.find(|error| error.is_trouble()) {
+            return Err(trouble.clone());
+        }
         for (place, outcome) in places.into_iter().zip(outcomes) {
             match outcome {
                 Ok((detection, created)) => {
