@@ -14,8 +14,8 @@ use crate::{MAX_BATCH, MAX_REQUEST_BYTES};
 
 /// Most bytes of one statement, of items as they came; one item may have as many.
 const MOST_BYTES: usize = MAX_REQUEST_BYTES;
-/// Statements of a lane under way at a time: one is made ready while another one waits for the disk.
-const FLIGHTS: usize = 2;
+/// Statements of a lane under way at a time. With two, groups are smaller: 8 callers had 17 % and 32 callers 9 % less rate.
+const FLIGHTS: usize = 1;
 /// A statement that takes longer than this waits for somebody's lock, and does not keep back those that come after it …
 pub(super) const STUCK: Duration = Duration::from_secs(1);
 /// … but there may be so many only.
