@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::Failure;
-use super::rows::{Batch, context, insert, insert_one};
+use super::rows::{Batch, context, insert};
 use super::server::{ORGANIZATION, PROJECT, Server};
 
 /// Columns that COPY fills; the others have defaults.
@@ -35,7 +35,6 @@ const COPY_TYPES: [Type; 12] = [
 pub struct Flight {
     client: Client,
     insert: Statement,
-    insert_one: Statement,
     context: String,
     organization: Uuid,
 }
@@ -47,63 +46,41 @@ impl Flight {
     /// When PostgreSQL refuses.
     pub async fn connect(server: &Server) -> Result<Self, Failure> {
         let client = server.login().await?;
-        let (insert, insert_one) = (client.prepare(insert()).await?, client.prepare(insert_one()).await?);
-        Ok(Self { client, insert, insert_one, context: context().join("; "), organization: ORGANIZATION.parse()? })
+        let insert = client.prepare(insert()).await?;
+        Ok(Self { client, insert, context: context().join("; "), organization: ORGANIZATION.parse()? })
     }
 
-    /// Stores rows, one or many: BEGIN, context, INSERT and COMMIT are sent before the first of them is answered.
+    /// Stores rows: BEGIN, context, INSERT and COMMIT are sent before the first of them is answered.
     ///
     /// # Errors
     /// When PostgreSQL refuses, or stores fewer rows.
     pub async fn store(&self, batch: &Batch) -> Result<(), Failure> {
-        let stored = if batch.ids.len() == 1 {
-            let row: [&(dyn ToSql + Sync); 11] = [
-                &self.organization,
-                &batch.ids[0],
-                &batch.photos[0],
-                &batch.types[0],
-                &batch.models[0],
-                &batch.runs[0],
-                &batch.results[0],
-                &batch.confidences[0],
-                &batch.processing_times[0],
-                &batch.digests[0],
-                &batch.at,
-            ];
-            self.fly(&self.insert_one, &row).await?
-        } else {
-            let rows: [&(dyn ToSql + Sync); 11] = [
-                &self.organization,
-                &batch.ids,
-                &batch.photos,
-                &batch.types,
-                &batch.models,
-                &batch.runs,
-                &batch.results,
-                &batch.confidences,
-                &batch.processing_times,
-                &batch.digests,
-                &batch.at,
-            ];
-            self.fly(&self.insert, &rows).await?
-        };
-        if stored == batch.ids.len() { Ok(()) } else { Err(format!("stored {stored} rows").into()) }
-    }
-
-    async fn fly(&self, insert: &Statement, params: &[&(dyn ToSql + Sync)]) -> Result<usize, Failure> {
+        let params: [&(dyn ToSql + Sync); 11] = [
+            &self.organization,
+            &batch.ids,
+            &batch.photos,
+            &batch.types,
+            &batch.models,
+            &batch.runs,
+            &batch.results,
+            &batch.confidences,
+            &batch.processing_times,
+            &batch.digests,
+            &batch.at,
+        ];
         // In this order: a request is sent when it is first polled.
         let (begin, context, rows, commit) = tokio::join!(
             biased;
             self.client.batch_execute("begin"),
             self.client.batch_execute(&self.context),
-            self.client.query(insert, params),
+            self.client.query(&self.insert, &params),
             self.client.batch_execute("commit"),
         );
         begin?;
         context?;
         let stored = rows?.len();
         commit?;
-        Ok(stored)
+        if stored == batch.ids.len() { Ok(()) } else { Err(format!("stored {stored} rows").into()) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::content::{MODEL, PHOTOS, PROCESSING_TIME_MS, photo_id};
-use super::rows::{DETECTION_TYPE, Results, confidence, context, insert_one};
+use super::rows::{DETECTION_TYPE, Results, confidence, context, insert};
 use super::server::{ORGANIZATION, Server};
 use super::{Failure, process};
 
@@ -26,21 +26,21 @@ fn script(form: Form) -> Result<String, Failure> {
     let (prefix, _) = first.rsplit_once('-').ok_or("an id without dashes")?;
     let params = [
         format!("'{ORGANIZATION}'::uuid"),
-        ID.to_owned(),
-        format!("('{prefix}-' || lpad(to_hex(:photo::int), 12, '0'))::uuid"),
-        format!("'{DETECTION_TYPE}'"),
-        format!("'{MODEL}'"),
-        "null".to_owned(),
-        format!("'{}'", serde_json::to_string(&Results::new())?),
-        confidence().to_string(),
-        PROCESSING_TIME_MS.to_string(),
-        "uuid_send(gen_random_uuid())".to_owned(),
+        format!("array[{ID}]"),
+        format!("array[('{prefix}-' || lpad(to_hex(:photo::int), 12, '0'))::uuid]"),
+        format!("array['{DETECTION_TYPE}']"),
+        format!("array['{MODEL}']"),
+        "array[null]".to_owned(),
+        format!("array['{}']", serde_json::to_string(&Results::new())?),
+        format!("array[{}]", confidence()),
+        format!("array[{PROCESSING_TIME_MS}]"),
+        "array[uuid_send(gen_random_uuid())]".to_owned(),
         "now()".to_owned(),
     ];
     // The last first, so that $1 is not found in $10.
     let numbered = params.iter().enumerate().rev();
     let insert =
-        numbered.fold(insert_one().to_owned(), |text, (index, value)| text.replace(&format!("${}", index + 1), value));
+        numbered.fold(insert().to_owned(), |text, (index, value)| text.replace(&format!("${}", index + 1), value));
     let context = context().join(";\n");
     let transaction = format!("begin;\n{context};\n{insert};\ncommit;\n");
     // The ids of the photos count from 1.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use photometa::auth::Role;
-use photometa::detection::{INSERT, INSERT_ONE};
+use photometa::detection::INSERT;
 use serde::Serialize;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
@@ -13,24 +13,20 @@ use super::server::ORGANIZATION;
 /// Type of every detection, as it is stored.
 pub const DETECTION_TYPE: &str = "damage";
 
-/// The service's statement for many rows.
+/// The service's statement.
 pub fn insert() -> &'static str {
     INSERT.of(Role::Service)
 }
 
-/// The service's statement for one row.
-pub fn insert_one() -> &'static str {
-    INSERT_ONE.of(Role::Service)
-}
-
 /// The statements with which the service's transaction takes its caller's role and organization: keep them like
 /// `context` in src/db/tx.rs.
-pub fn context() -> [String; 4] {
+pub fn context() -> [String; 5] {
     [
         "set local role org_service".to_owned(),
         format!("set local app.org_id = '{ORGANIZATION}'"),
         format!("set local app.user_id = '{ORGANIZATION}'"),
         "set local statement_timeout = 30000".to_owned(),
+        "set local plan_cache_mode = force_generic_plan".to_owned(),
     ]
 }
 

@@ -75,8 +75,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         );
     }
     let parts = Parts {
-        db: Db::new(app, usize::from(database.pool_size), database.pool_wait, server::usual())
-            .map_err(|_| "the pool cannot be made")?,
+        db: Db::new(app, usize::from(database.pool_size), database.pool_wait).map_err(|_| "the pool cannot be made")?,
         pages: Pages::new(key),
         verifier: Verifier::hs256(key, &credentials.expectations()),
         request_timeout: listen.request_timeout,

@@ -14,12 +14,9 @@ mod sql;
 mod tx;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    ClientWrapper, Hook, Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::auth::Caller;
@@ -52,33 +49,18 @@ pub struct Db {
 }
 
 impl Db {
-    /// Makes a pool of at most `size` connections, which wait at most `wait` for a free one. Each prepares the `usual`
-    /// statements when it is made: parsing one and reading what it names takes longer than running it.
+    /// Makes a pool of at most `size` connections, which wait at most `wait` for a free one.
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(mut config: Config, size: usize, wait: Duration, usual: Vec<&'static str>) -> Result<Self> {
+    pub fn new(mut config: Config, size: usize, wait: Duration) -> Result<Self> {
         config.application_name("photometa");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let usual: Arc<[&'static str]> = usual.into();
-        let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let usual = Arc::clone(&usual);
-            Box::pin(async move {
-                for text in usual.iter() {
-                    // The schema may not be there yet. Whoever needs the statement then hears why.
-                    if client.prepare_cached(text).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(())
-            })
-        });
         let pool = Pool::builder(manager)
             .max_size(size)
-            .post_create(prepare)
             // The one that was used last has what it needs at hand.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(wait))

@@ -91,13 +91,13 @@ impl Tx {
             }
             return Ok(client.query(&statement, params).await?);
         }
-        self.first_flight(&statement, params).await
+        self.first_flight(sql, &statement, params).await
     }
 
     /// BEGIN, context, statement and, for a single one, COMMIT: each polled once before any is awaited.
-    async fn first_flight(&self, statement: &Statement, params: &Params<'_>) -> Result<Vec<Row>> {
+    async fn first_flight(&self, sql: &Sql, statement: &Statement, params: &Params<'_>) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
-        let context = context(&self.0.caller);
+        let context = context(&self.0.caller, sql.planner());
         let begin = match self.0.access {
             Access::Read => "begin read only",
             Access::Write => "begin",
@@ -187,20 +187,20 @@ async fn answer<T, E: Into<Error>, F: Future<Output = Result<T, E>>>(mut request
     }
 }
 
-/// The context statement: nothing but `SET LOCAL`, made of an enum, two UUIDs and a number, never of text.
-fn context(caller: &Caller) -> String {
+/// The context statement: nothing but `SET LOCAL`, made of an enum, two UUIDs, a number and words of our own.
+fn context(caller: &Caller, planner: &str) -> String {
     let role = match caller.role {
         Role::Operator => "photometa_operator",
         Role::OrgAdmin => "org_admin",
         Role::OrgUser => "org_user",
         Role::Service => "org_service",
     };
-    let mut text = String::with_capacity(220);
+    let mut text = String::with_capacity(280);
     let milliseconds = caller.remaining().as_millis().clamp(1, 3_600_000);
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "set local role {role}; set local app.org_id = '{}'; set local app.user_id = '{}'; set local statement_timeout = {milliseconds}",
+        "set local role {role}; set local app.org_id = '{}'; set local app.user_id = '{}'; set local statement_timeout = {milliseconds}{planner}",
         caller.organization, caller.subject
     );
     text

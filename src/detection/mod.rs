@@ -25,10 +25,10 @@ pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use model::{Object, Results};
 pub(crate) use query::lock;
 pub use service::Service;
-// Public so that the benchmarks give PostgreSQL these very statements.
-pub(crate) use write::review;
+// Public so that the benchmarks give PostgreSQL this very statement.
 #[doc(hidden)]
-pub use write::{INSERT, INSERT_ONE};
+pub use write::INSERT;
+pub(crate) use write::review;
 
 use crate::db::Tx;
 use crate::error::Result;

@@ -13,23 +13,25 @@ use crate::error::{Error, Resource, Result};
 use crate::id::{DetectionId, now};
 use crate::sql;
 
-/// Inserts what `$source` lists, and its events. Photos are joined, so that a missing or invisible one costs only its own
-/// row. The event of a creation has the detection's id. What the caller sent does not travel back.
-macro_rules! insert {
-    ($source:literal) => {
-        concat!(
-            "with d as (
+/// Photos are looked up one by one (`offset 0` keeps PostgreSQL from joining in another way), so that a missing or
+/// invisible one costs only its own row. The event of a creation has the detection's id. What the caller sent does not
+/// travel back.
+///
+/// Index: photos_pkey.
+pub const INSERT: Sql = sql!(
+    INSERT,
+    "with d as (
          insert into companycam_photos.detections as d
            (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence,
             processing_time_ms, created_at, updated_at, content_digest)
          select p.organization_id, u.id, p.project_id, p.id, u.detection_type, u.model_version, u.run_id, u.results,
                 u.confidence, u.processing_time_ms, $11, $11, u.content_digest
-         from ",
-            $source,
-            "
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])
               as u (id, photo_id, detection_type, model_version, run_id, results, confidence, processing_time_ms, content_digest)
-         join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
-         where p.organization_id = $1
+         join lateral (
+             select p.organization_id, p.project_id, p.id from companycam_photos.photos p
+             where p.organization_id = $1 and p.id = u.photo_id offset 0
+         ) p on true
          on conflict do nothing
          returning d.organization_id, d.created_at, d.id, d.project_id, d.photo_id, d.model_version, d.processing_time_ms,
                    d.detection_type
@@ -41,26 +43,8 @@ macro_rules! insert {
          from d
      )
      select d.id, d.project_id from d"
-        )
-    };
-}
-
-/// Index: photos_pkey.
-pub const INSERT: Sql = sql!(
-    INSERT,
-    insert!(
-        "unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])"
-    )
-);
-
-/// For one detection: PostgreSQL plans this once for each connection. For an array it plans at each execution, because it
-/// expects ten values of an array it does not know, and finds every plan for the array at hand cheaper than that.
-///
-/// Index: photos_pkey.
-pub const INSERT_ONE: Sql = sql!(
-    INSERT_ONE,
-    insert!("(values ($2::uuid, $3::uuid, $4::text, $5::text, $6::text, $7::jsonb, $8::float8, $9::int, $10::bytea))")
-);
+)
+.planned_once();
 
 /// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
 ///
@@ -100,42 +84,23 @@ pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> R
             &rows.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
-    let inserted = if let [only] = rows.as_slice() {
-        let new = &items[*only];
-        let params: &Params<'_> = &[
-            tx.organization(),
-            &new.id,
-            &new.photo_id,
-            &new.detection_type,
-            &new.model_version,
-            &new.run_id,
-            &Json(&*new.results_json),
-            &new.confidence,
-            &new.processing_time_ms,
-            &new.content_digest.as_slice(),
-            &now,
-        ];
-        tx.query(&INSERT_ONE, params).await?
-    } else {
-        let results: Vec<_> = rows.iter().map(|&index| Json(&*items[index].results_json)).collect();
-        let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
-        let params: &Params<'_> = &[
-            tx.organization(),
-            column!(id),
-            column!(photo_id),
-            column!(detection_type),
-            column!(model_version),
-            column!(run_id),
-            &results,
-            column!(confidence),
-            column!(processing_time_ms),
-            &digests,
-            &now,
-        ];
-        tx.query(&INSERT, params).await?
-    };
+    let results: Vec<_> = rows.iter().map(|&index| Json(&*items[index].results_json)).collect();
+    let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
+    let params: &Params<'_> = &[
+        tx.organization(),
+        column!(id),
+        column!(photo_id),
+        column!(detection_type),
+        column!(model_version),
+        column!(run_id),
+        &results,
+        column!(confidence),
+        column!(processing_time_ms),
+        &digests,
+        &now,
+    ];
     let mut settled = Vec::with_capacity(rows.len());
-    for row in inserted {
+    for row in tx.query(&INSERT, params).await? {
         let Some(&index) = ids.get(&row.try_get("id")?) else { continue };
         settled.push((index, Ok((items[index].stored(row.try_get("project_id")?, now), true))));
     }

@@ -20,4 +20,3 @@ mod write;
 
 pub(crate) use convert::MAX_EXIF_BYTES;
 pub use service::Service;
-pub(crate) use write::INSERT_ONE;

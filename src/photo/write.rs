@@ -9,51 +9,37 @@ use crate::error::{Error, Precondition, Resource, Result};
 use crate::id::{PhotoId, now};
 use crate::sql;
 
-/// Inserts what `$source` lists. Projects and users are joined, so that what is missing, archived or invisible costs only
-/// its own row. What the caller sent does not travel back.
-macro_rules! insert {
-    ($source:literal) => {
-        concat!(
-            "insert into companycam_photos.photos as p
+/// Projects and users are looked up one by one (`offset 0` keeps PostgreSQL from joining in another way), so that what is
+/// missing, archived or invisible costs only its own row. What the caller sent does not travel back.
+///
+/// Index: projects_pkey, users_pkey.
+const INSERT: Sql = sql!(
+    INSERT,
+    "insert into companycam_photos.photos as p
        (organization_id, id, project_id, user_id, s3_url, s3_key, file_size_bytes, mime_type, width, height, exif_data,
         captured_at, latitude, longitude, orientation, uploaded_at, created_at, updated_at, content_digest)
      select pr.organization_id, u.id, u.project_id, coalesce(u.user_id, me.id), u.s3_url, u.s3_key, u.file_size_bytes, u.mime_type,
             u.width, u.height, u.exif_data, u.captured_at, u.latitude, u.longitude, u.orientation, coalesce(u.uploaded_at, $18), $18, $18,
             u.content_digest
-     from ",
-            $source,
-            "
+     from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::int[], $10::int[], $11::jsonb[],
+                 $12::timestamptz[], $13::float8[], $14::float8[], $15::smallint[], $16::timestamptz[], $17::bytea[])
           as u (id, project_id, user_id, s3_url, s3_key, file_size_bytes, mime_type, width, height, exif_data, captured_at, latitude,
                 longitude, orientation, uploaded_at, content_digest)
-     join companycam_photos.projects pr on pr.organization_id = $1 and pr.id = u.project_id and pr.status <> 'archived'
-     left join companycam_photos.users x on x.organization_id = $1 and x.id = u.user_id
-     left join companycam_photos.users me on me.organization_id = $1 and me.id = $19
-     where pr.organization_id = $1 and (u.user_id is null or x.id is not null)
+     join lateral (
+         select pr.organization_id from companycam_photos.projects pr
+         where pr.organization_id = $1 and pr.id = u.project_id and pr.status <> 'archived' offset 0
+     ) pr on true
+     left join lateral (
+         select x.id from companycam_photos.users x where x.organization_id = $1 and x.id = u.user_id offset 0
+     ) x on true
+     left join lateral (
+         select me.id from companycam_photos.users me where me.organization_id = $1 and me.id = $19 offset 0
+     ) me on true
+     where u.user_id is null or x.id is not null
      on conflict do nothing
      returning p.id, p.user_id"
-        )
-    };
-}
-
-/// Index: projects_pkey, projects_organization_id_name_key*, users_pkey.
-const INSERT: Sql = sql!(
-    INSERT,
-    insert!(
-        "unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::int[], $10::int[], $11::jsonb[],
-                 $12::timestamptz[], $13::float8[], $14::float8[], $15::smallint[], $16::timestamptz[], $17::bytea[])"
-    )
-);
-
-/// For one photo: PostgreSQL plans this once for each connection, and the other at each execution.
-///
-/// Index: projects_pkey, users_pkey.
-pub(crate) const INSERT_ONE: Sql = sql!(
-    INSERT_ONE,
-    insert!(
-        "(values ($2::uuid, $3::uuid, $4::uuid, $5::text, $6::text, $7::bigint, $8::text, $9::int, $10::int, $11::jsonb,
-                  $12::timestamptz, $13::float8, $14::float8, $15::smallint, $16::timestamptz, $17::bytea))"
-    )
-);
+)
+.planned_once();
 
 /// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
 ///
@@ -89,58 +75,30 @@ pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resul
     macro_rules! column {
         ($($field:tt)+) => { &rows.iter().map(|&index| &items[index].$($field)+).collect::<Vec<_>>() };
     }
-    let inserted = if let [only] = rows.as_slice() {
-        let new = &items[*only];
-        let fields = &new.fields;
-        let params: &Params<'_> = &[
-            tx.organization(),
-            &new.id,
-            &new.project_id,
-            &new.user_id,
-            &fields.s3_url,
-            &new.s3_key,
-            &fields.file_size_bytes,
-            &fields.mime_type,
-            &fields.width,
-            &fields.height,
-            &fields.exif_data,
-            &fields.captured_at,
-            &fields.latitude,
-            &fields.longitude,
-            &fields.orientation,
-            &fields.uploaded_at,
-            &new.content_digest.as_slice(),
-            &now,
-            &person,
-        ];
-        tx.query(&INSERT_ONE, params).await?
-    } else {
-        let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
-        let params: &Params<'_> = &[
-            tx.organization(),
-            column!(id),
-            column!(project_id),
-            column!(user_id),
-            column!(fields.s3_url),
-            column!(s3_key),
-            column!(fields.file_size_bytes),
-            column!(fields.mime_type),
-            column!(fields.width),
-            column!(fields.height),
-            column!(fields.exif_data),
-            column!(fields.captured_at),
-            column!(fields.latitude),
-            column!(fields.longitude),
-            column!(fields.orientation),
-            column!(fields.uploaded_at),
-            &digests,
-            &now,
-            &person,
-        ];
-        tx.query(&INSERT, params).await?
-    };
+    let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
+    let params: &Params<'_> = &[
+        tx.organization(),
+        column!(id),
+        column!(project_id),
+        column!(user_id),
+        column!(fields.s3_url),
+        column!(s3_key),
+        column!(fields.file_size_bytes),
+        column!(fields.mime_type),
+        column!(fields.width),
+        column!(fields.height),
+        column!(fields.exif_data),
+        column!(fields.captured_at),
+        column!(fields.latitude),
+        column!(fields.longitude),
+        column!(fields.orientation),
+        column!(fields.uploaded_at),
+        &digests,
+        &now,
+        &person,
+    ];
     let mut settled = Vec::with_capacity(rows.len());
-    for row in inserted {
+    for row in tx.query(&INSERT, params).await? {
         let Some(&index) = ids.get(&row.try_get("id")?) else { continue };
         settled.push((index, Ok((items[index].stored(*tx.organization(), row.try_get("user_id")?, now), true))));
     }

@@ -13,7 +13,6 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::auth::Role;
 use crate::auth::token::Verifier;
 use crate::db::Db;
 use crate::page::Pages;
@@ -44,11 +43,6 @@ pub struct Parts {
     pub schema_version: u32,
     /// Told once that it is.
     pub ready: watch::Sender<bool>,
-}
-
-/// The statements that every connection prepares when it is made: those that machines send all day.
-pub fn usual() -> Vec<&'static str> {
-    [&detection::INSERT_ONE, &detection::INSERT, &photo::INSERT_ONE].map(|sql| sql.of(Role::Service)).into()
 }
 
 /// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, streams stop reading

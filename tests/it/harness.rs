@@ -186,7 +186,7 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
-            db: Db::new(connection, 4, Duration::from_secs(10), server::usual()).unwrap(),
+            db: Db::new(connection, 4, Duration::from_secs(10)).unwrap(),
             pages: Pages::new(SECRET),
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),

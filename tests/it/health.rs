@@ -6,7 +6,7 @@ use photometa::auth::token::{Expectations, Verifier};
 use photometa::db::Db;
 use photometa::page::Pages;
 use photometa::pb::{self, photo_service_client::PhotoServiceClient};
-use photometa::server::{self, Parts};
+use photometa::server::Parts;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
@@ -203,7 +203,7 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let parts = Parts {
-        db: Db::new(database, 2, Duration::from_secs(5), server::usual()).unwrap(),
+        db: Db::new(database, 2, Duration::from_secs(5)).unwrap(),
         pages: Pages::new(SECRET),
         verifier: Verifier::hs256(SECRET, &Expectations::default()),
         request_timeout,

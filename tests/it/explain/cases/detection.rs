@@ -12,7 +12,7 @@ pub const CASES: &[Case] = &[
     case(
         "DetectionService/CreateDetection",
         r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new", "processing_time": "0.1s"}}"#,
-        &[("detection::write::INSERT_ONE", "photos_pkey")],
+        &[("detection::write::INSERT", "photos_pkey")],
     ),
     case(
         "DetectionService/CreateDetection",

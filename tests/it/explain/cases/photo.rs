@@ -12,7 +12,7 @@ pub const CASES: &[Case] = &[
     case(
         "PhotoService/CreatePhoto",
         r#"{"photo": {"project_id": "$house", "user_id": "$member", "s3_url": "https://example.com/new", "s3_key": "new/$uuid"}}"#,
-        &[("photo::write::INSERT_ONE", "projects_pkey"), ("photo::write::INSERT_ONE", "users_pkey")],
+        &[("photo::write::INSERT", "projects_pkey"), ("photo::write::INSERT", "users_pkey")],
     ),
     case(
         "PhotoService/BatchCreatePhotos",
