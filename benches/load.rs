@@ -135,13 +135,16 @@ async fn run(load: &Load) -> Result<Report, Failure> {
     let postmaster = load.data_dir.as_deref().map(cpu::postmaster).transpose()?.or(load.postgres_pid);
     let watch = Watch { service: load.service_pid, postmaster };
     let connections = load.connections.unwrap_or(load.concurrency).min(load.concurrency).min(64);
+    if load.rpc != Rpc::WhoAmI && load.project.is_none() {
+        return Err("this call needs photos; say in which --project".into());
+    }
     let mut clients = Vec::new();
     for _ in 0..connections {
-        clients.push(Clients::connect(load.address, &load.token).await?);
+        clients.push(Clients::connect(load.address, &load.token, load.project.unwrap_or_default()).await?);
     }
     clients[0].call(Rpc::WhoAmI, 0).await?;
     if load.rpc != Rpc::WhoAmI {
-        clients[0].register_photos(load.project.ok_or("this call needs photos; say in which --project")?).await?;
+        clients[0].register_photos().await?;
     }
 
     let window = Window::after(load.warmup, load.duration);

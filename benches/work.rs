@@ -28,6 +28,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Rpc {
     /// Store a detection with two objects: one transaction, two rows.
     CreateDetection,
+    /// Register a photo: one transaction, one row.
+    CreatePhoto,
     /// Read a photo.
     GetPhoto,
     /// Read the newest 50 photos.
@@ -72,19 +74,21 @@ pub struct Clients {
     detections: DetectionServiceClient<Session>,
     photos: PhotoServiceClient<Session>,
     session: SessionServiceClient<Session>,
+    project: Uuid,
 }
 
 impl Clients {
-    /// Connects.
+    /// Connects, to work on photos of a project.
     ///
     /// # Errors
     /// As [`session`].
-    pub async fn connect(address: SocketAddr, token: &str) -> Result<Self, Failure> {
+    pub async fn connect(address: SocketAddr, token: &str, project: Uuid) -> Result<Self, Failure> {
         let session = session(address, token, Some(CALL_TIMEOUT)).await?;
         Ok(Self {
             detections: DetectionServiceClient::new(session.clone()),
             photos: PhotoServiceClient::new(session.clone()),
             session: SessionServiceClient::new(session),
+            project,
         })
     }
 
@@ -92,8 +96,8 @@ impl Clients {
     ///
     /// # Errors
     /// When the server refuses one of them.
-    pub async fn register_photos(&mut self, project: Uuid) -> Result<(), Failure> {
-        let photos = (0..PHOTOS).map(|number| photo(project, number)).collect();
+    pub async fn register_photos(&mut self) -> Result<(), Failure> {
+        let photos = (0..PHOTOS).map(|number| photo(self.project, number)).collect();
         let request = pb::BatchCreatePhotosRequest { photos, partial: true };
         for result in self.photos.batch_create_photos(request).await?.into_inner().results {
             match result.status {
@@ -114,6 +118,12 @@ impl Clients {
             Rpc::CreateDetection => {
                 let request = pb::CreateDetectionRequest { detection: Some(detection(number % PHOTOS)) };
                 self.detections.create_detection(request).await.map(drop)
+            }
+            Rpc::CreatePhoto => {
+                let id = Uuid::now_v7().to_string();
+                let s3_key = format!("bench/{id}.jpg");
+                let photo = Some(pb::Photo { id, s3_key, ..photo(self.project, number) });
+                self.photos.create_photo(pb::CreatePhotoRequest { photo }).await.map(drop)
             }
             Rpc::GetPhoto => {
                 let request =

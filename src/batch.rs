@@ -1,53 +1,6 @@
 //! Batches: items that are checked and stored together, all or nothing, or `partial`: each on its own.
 
-use std::future::Future;
-
 use crate::error::{Error, Result};
-
-/// How often items are inserted that are free when they are looked at, and taken when they are inserted.
-const ROUNDS: usize = 3;
-
-/// What became of some items, by their places: `true` with those that are new.
-pub type Settled<R> = Vec<(usize, Result<(R, bool)>)>;
-
-/// Stores `count` items by inserting what can be inserted and explaining what could not. Both are given the places of
-/// the items that are open, and answer for those that are settled. What is free after all is inserted in another round:
-/// the second of two items with one key, when the first was refused for something else. `left` says why an item is still
-/// open at the end.
-///
-/// # Errors
-/// What `insert` or `explain` answer.
-pub async fn settle<R, I, E>(
-    count: usize,
-    insert: impl Fn(Vec<usize>) -> I,
-    explain: impl Fn(Vec<usize>) -> E,
-    left: impl Fn(usize) -> Error,
-) -> Result<Vec<Result<(R, bool)>>>
-where
-    I: Future<Output = Result<Settled<R>>>,
-    E: Future<Output = Result<Settled<R>>>,
-{
-    let mut outcomes: Vec<Option<Result<(R, bool)>>> = (0..count).map(|_| None).collect();
-    let mut open: Vec<usize> = (0..count).collect();
-    for _ in 0..ROUNDS {
-        let before = open.len();
-        for explaining in [false, true] {
-            if open.is_empty() {
-                break;
-            }
-            let settled = if explaining { explain(open.clone()).await? } else { insert(open.clone()).await? };
-            for (place, outcome) in settled {
-                outcomes[place] = Some(outcome);
-            }
-            open.retain(|&place| outcomes[place].is_none());
-        }
-        if open.len() == before {
-            break;
-        }
-    }
-    let outcomes = outcomes.into_iter().enumerate();
-    Ok(outcomes.map(|(place, outcome)| outcome.unwrap_or_else(|| Err(left(place)))).collect())
-}
 
 /// The items of a batch after their field rules were checked.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod batch;
 pub mod check;
 pub mod codec;
+pub mod create;
 pub mod digest;
 pub mod error;
 pub mod etag;

@@ -16,7 +16,7 @@ const CHUNK: usize = 100_000;
 /// # Errors
 /// When the service or PostgreSQL refuses.
 pub async fn photos(server: &Server, count: usize) -> Result<(), Failure> {
-    Clients::connect(server.address, &server.token).await?.register_photos(PROJECT.parse()?).await?;
+    Clients::connect(server.address, &server.token, PROJECT.parse()?).await?.register_photos().await?;
     let copies = format!(
         "insert into companycam_photos.photos
          select made.* from companycam_photos.photos p

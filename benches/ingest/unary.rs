@@ -23,11 +23,12 @@ const NOTHING: Watch = Watch { service: None, postmaster: None };
 pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(), Failure> {
     let server = Server::start(program).await?;
     report.postgresql.clone_from(&server.postgresql);
+    let project = PROJECT.parse()?;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS[0].0 {
-        clients.push(Clients::connect(server.address, &server.token).await?);
+        clients.push(Clients::connect(server.address, &server.token, project).await?);
     }
-    clients[0].register_photos(PROJECT.parse()?).await?;
+    clients[0].register_photos().await?;
     service(plan, &clients[..8]).await?;
     fill::settle(&server).await?;
     for (count, required) in CLIENTS {

@@ -11,10 +11,10 @@ use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Resource, Result, item_status};
-use crate::etag;
 use crate::group::Group;
 use crate::page::Pages;
 use crate::pb::{self, detection_service_server::DetectionService};
+use crate::{create, etag};
 
 /// Serves detections.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl DetectionService for Service {
         let mut batch = Batch::admit(items, partial)?;
         let placed = store::place(&self.db, &caller, std::mem::take(&mut batch.accepted)).await?;
         let batch = batch.look_again(placed)?;
-        let work = async |tx: Tx| batch.settle(store::within(&tx, &batch.accepted).await?);
+        let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
         let stored = self.db.scoped(&caller, Access::Write, work).await?;
         let results = batch.merge(stored).map(batch_result).collect();
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))

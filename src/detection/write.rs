@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::model::{Detection, NewDetection};
-use crate::batch::Settled;
+use crate::create::{Outcome, Settled};
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Resource, Result};
 use crate::id::{DetectionId, now};
@@ -68,7 +68,7 @@ const EXPLAIN: Sql = sql!(
 /// Inserts the open items, each on its own, in one statement, and settles those that are new; without their results,
 /// which the caller has. What is taken or refers to nothing stays open, and so does what repeats another item's id or
 /// run: PostgreSQL might insert either of them first.
-pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<Detection>> {
+pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<NewDetection>> {
     let (mut ids, mut runs) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
     let first = |&index: &usize| {
         let new = &items[index];
@@ -109,7 +109,7 @@ pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> R
 
 /// Settles the open items that [`insert`] left: what was stored before, is taken, or refers to nothing. What is free
 /// now stays open.
-pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<Detection>> {
+pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<NewDetection>> {
     macro_rules! column {
         ($field:ident) => {
             &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
@@ -123,7 +123,7 @@ pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> 
         column!(model_version),
         column!(run_id),
     ];
-    let mut found: BTreeMap<usize, Result<(Detection, bool)>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Outcome<NewDetection>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
         let position: i32 = row.try_get("position")?;
         let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };

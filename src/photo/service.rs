@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::model::{Photo, View};
-use super::{convert, query, store, write};
+use super::model::{NewPhoto, Photo, View};
+use super::{convert, query, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Resource, Result, item_status};
+use crate::group::Group;
 use crate::id::PhotoId;
 use crate::page::{MAX_BYTES, Pages};
 use crate::pb::{self, photo_service_server::PhotoService};
-use crate::{detection, etag, tag};
+use crate::{create, detection, etag, tag};
 
 /// Most tags, and most detections, of a photo in view FULL.
 const MAX_NESTED: usize = 100;
@@ -21,10 +23,21 @@ const MAX_NESTED: usize = 100;
 /// Serves photos.
 #[derive(Debug)]
 pub struct Service {
-    /// The door to the database.
-    pub db: Db,
-    /// Makes page tokens.
-    pub pages: Pages,
+    db: Db,
+    pages: Pages,
+    group: Group<NewPhoto, (Photo, bool)>,
+}
+
+impl Service {
+    /// Works on a database, and makes page tokens with `pages`.
+    pub fn new(db: Db, pages: Pages) -> Self {
+        let door = db.clone();
+        let group = Group::new(move |caller, items| {
+            let door = door.clone();
+            async move { create::each(&door, &caller, &items).await }
+        });
+        Self { db, pages, group }
+    }
 }
 
 #[tonic::async_trait]
@@ -34,9 +47,9 @@ impl PhotoService for Service {
         request: Request<pb::CreatePhotoRequest>,
     ) -> Result<Response<pb::CreatePhotoResponse>, Status> {
         let caller = Caller::of(&request, READERS)?;
-        let new = convert::create(&caller, request.into_inner())?;
-        let mut outcomes = store::each(&self.db, &caller, vec![new]).await?;
-        let (photo, created) = outcomes.pop().unwrap_or(Err(Error::ConcurrentChange))?;
+        let request = request.into_inner();
+        let bytes = request.encoded_len();
+        let (photo, created) = self.group.store(&caller, convert::create(&caller, request)?, bytes).await?;
         Ok(Response::new(pb::CreatePhotoResponse {
             photo: Some(convert::to_pb(photo)),
             outcome: pb::WriteOutcome::of(created).into(),
@@ -50,7 +63,7 @@ impl PhotoService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
-        let work = async |tx: Tx| batch.settle(store::within(&tx, &batch.accepted).await?);
+        let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
         let stored = self.db.scoped(&caller, Access::Write, work).await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::model::{Change, Deleted, NewPhoto, Photo};
-use crate::batch::Settled;
+use crate::create::{Outcome, Settled};
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Precondition, Resource, Result};
 use crate::id::{PhotoId, now};
@@ -61,7 +61,7 @@ const EXPLAIN: Sql = sql!(
 
 /// Registers the open items, each on its own, in one statement, and settles those that are new. What is taken or refers
 /// to nothing stays open, and so does what repeats another item's id or key: PostgreSQL might insert either of them first.
-pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<Photo>> {
+pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<NewPhoto>> {
     let (mut ids, mut keys) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
     let first = |&index: &usize| {
         let new = &items[index];
@@ -107,14 +107,14 @@ pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resul
 
 /// Settles the open items that [`insert`] left: what was stored before, is taken, or refers to nothing. What seems
 /// free stays open: it is, or a photo has the key that the caller may not see.
-pub(super) async fn explain(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<Photo>> {
+pub(super) async fn explain(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<NewPhoto>> {
     macro_rules! column {
         ($field:ident) => {
             &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
     let params: &Params<'_> = &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)];
-    let mut found: BTreeMap<usize, Result<(Photo, bool)>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Outcome<NewPhoto>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
         let position: i32 = row.try_get("position")?;
         let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };

@@ -80,6 +80,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     }
     let streams = watch::Sender::new(false);
     let detections = detection::Service::new(db.clone(), pages.clone(), streams.subscribe());
+    let photos = photo::Service::new(db.clone(), pages.clone());
     let router = Server::builder()
         .initial_stream_window_size(Some(STREAM_WINDOW))
         .initial_connection_window_size(Some(CONNECTION_WINDOW))
@@ -92,7 +93,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(service!(session_service_server::SessionServiceServer, session::Service))
-        .add_service(service!(photo_service_server::PhotoServiceServer, with_database!(photo)))
+        .add_service(service!(photo_service_server::PhotoServiceServer, photos))
         .add_service(service!(detection_service_server::DetectionServiceServer, detections))
         .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
         .add_service(service!(feedback_service_server::FeedbackServiceServer, with_database!(feedback)))

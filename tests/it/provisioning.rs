@@ -230,7 +230,7 @@ async fn who_am_i_answers_every_role() {
         assert!(!found.server_version.is_empty());
         let limits = found.limits.unwrap();
         assert_eq!((limits.max_request_bytes, limits.max_page_size, limits.max_batch_size), (4 << 20, 1000, 1000));
-        assert_eq!((limits.ingest_window_items, limits.ingest_window_bytes), (1000, 4 << 20));
+        assert_eq!((limits.ingest_window_items, limits.ingest_window_bytes), (500, 4 << 20));
         assert_eq!((limits.max_exif_bytes, limits.max_results_bytes, limits.max_json_depth), (64 << 10, 256 << 10, 32));
     }
 }
