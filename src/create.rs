@@ -6,7 +6,7 @@ use crate::auth::Caller;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Result};
 
-/// How often items are inserted that are free when they are looked at, and taken when they are inserted.
+/// How often an item is inserted and looked at that is taken when it is inserted, and free when it is looked at.
 const ROUNDS: usize = 3;
 
 /// An item that was not there before or that was, and `true` if it is new; or why it is not stored.
@@ -26,8 +26,8 @@ pub trait Create: Send + Sync + Sized {
     /// Settles, in one statement, what was stored before, is taken, or refers to nothing.
     fn explain(tx: &Tx, items: &[Self], open: &[usize]) -> impl Future<Output = Result<Settled<Self>>> + Send;
 
-    /// Why an item is not stored that neither of them settles.
-    fn left(&self) -> Error;
+    /// Why a caller's item is not stored that neither of them settles.
+    fn left(&self, caller: &Caller) -> Error;
 }
 
 /// Creates items within a transaction.
@@ -37,66 +37,70 @@ pub trait Create: Send + Sync + Sized {
 pub async fn within<T: Create>(tx: &Tx, items: &[T]) -> Result<Vec<Outcome<T>>> {
     let insert = async |open: Vec<usize>| T::insert(tx, items, &open).await;
     let explain = async |open: Vec<usize>| T::explain(tx, items, &open).await;
-    settle(items, insert, explain).await
+    settle(tx.caller(), items, insert, explain).await
 }
 
 /// Creates items in as few flights as that takes. What the database refuses for no reason that we know may be the fault
-/// of one item: then each is created alone, so that it costs only itself.
+/// of one item: then what is open is tried one by one, so that it costs only itself.
 ///
 /// # Errors
 /// Only when no item is stored: trouble after that is told to those that are not.
 pub async fn each<T: Create>(db: &Db, caller: &Caller, items: &[T]) -> Result<Vec<Outcome<T>>> {
-    match flights(db, caller, items).await {
-        Err(error @ Error::Internal(_)) if items.len() == 1 => Ok(vec![Err(error)]),
-        Err(Error::Internal(cause)) => {
-            tracing::warn!(cause, items = items.len(), "creating each item alone");
-            Ok(alone(db, caller, items).await)
-        }
-        created => created,
-    }
-}
-
-async fn alone<T: Create>(db: &Db, caller: &Caller, items: &[T]) -> Vec<Outcome<T>> {
-    let mut outcomes = Vec::with_capacity(items.len());
-    for one in items.chunks(1) {
-        match flights(db, caller, one).await {
-            Ok(created) => outcomes.extend(created),
-            Err(error @ Error::Internal(_)) => outcomes.push(Err(error)),
-            Err(error) => {
-                outcomes.resize_with(items.len(), || Err(error.clone()));
-                break;
-            }
-        }
-    }
-    outcomes
-}
-
-/// A flight that inserts, and where something is left a second one that explains it.
-async fn flights<T: Create>(db: &Db, caller: &Caller, items: &[T]) -> Result<Vec<Outcome<T>>> {
     let insert = async |open: Vec<usize>| {
-        let inserted = db.once(caller, Access::Write, async |tx| T::insert(&tx, items, &open).await).await;
-        of_open::<T>(inserted, &open, items.len())
+        let one = async |open: Vec<usize>| {
+            db.once(&caller.in_time(), Access::Write, async |tx| T::insert(&tx, items, &open).await).await
+        };
+        fly::<T, _>(one, open, items.len()).await
     };
     let explain = async |open: Vec<usize>| {
-        let explained = db.once(caller, Access::Read, async |tx| T::explain(&tx, items, &open).await).await;
-        of_open::<T>(explained, &open, items.len())
+        let one = async |open: Vec<usize>| {
+            db.once(&caller.in_time(), Access::Read, async |tx| T::explain(&tx, items, &open).await).await
+        };
+        fly::<T, _>(one, open, items.len()).await
     };
-    settle(items, insert, explain).await
+    settle(caller, items, insert, explain).await
 }
 
-/// Lets a flight's trouble befall the items that are open. The others are settled: what is new of them is committed.
-fn of_open<T: Create>(settled: Result<Settled<T>>, open: &[usize], count: usize) -> Result<Settled<T>> {
-    match settled.map_err(Error::classified) {
-        Err(error) if open.len() < count && !matches!(error, Error::Internal(_)) => {
-            Ok(open.iter().map(|&place| (place, Err(error.clone()))).collect())
+/// Settles open items in one flight, or in one for each when the database refuses that for no reason that we know.
+/// Trouble befalls the items that are open: what is new of the others, which are settled, is committed.
+async fn fly<T: Create, F>(flight: impl Fn(Vec<usize>) -> F, open: Vec<usize>, all: usize) -> Result<Settled<T>>
+where
+    F: Future<Output = Result<Settled<T>>>,
+{
+    let cause = match flight(open.clone()).await.map_err(Error::classified) {
+        Err(Error::Internal(cause)) => cause,
+        Err(error) if open.len() < all => {
+            return Ok(open.into_iter().map(|place| (place, Err(error.clone()))).collect());
         }
-        settled => settled,
+        settled => return settled,
+    };
+    if let [only] = *open {
+        return Ok(vec![(only, Err(Error::Internal(cause)))]);
     }
+    tracing::warn!(cause, items = open.len(), "trying each item alone");
+    let mut settled = Vec::with_capacity(open.len());
+    let mut trouble: Option<Error> = None;
+    for place in open {
+        match &trouble {
+            Some(error) => settled.push((place, Err(error.clone()))),
+            None => match flight(vec![place]).await.map_err(Error::classified) {
+                Ok(found) => settled.extend(found),
+                Err(error) => {
+                    if !matches!(error, Error::Internal(_)) {
+                        trouble = Some(error.clone());
+                    }
+                    settled.push((place, Err(error)));
+                }
+            },
+        }
+    }
+    Ok(settled)
 }
 
-/// Inserts and explains what is open, by turns. What is free after all is inserted in another round: the second of two
-/// items with one key, when the first was refused for something else.
+/// Inserts and explains what is open, by turns. What is free after all is inserted again: the second of two items with
+/// one key, when the first was refused for something else, or one whose rival was deleted in between.
 async fn settle<T, I, E>(
+    caller: &Caller,
     items: &[T],
     insert: impl Fn(Vec<usize>) -> I,
     explain: impl Fn(Vec<usize>) -> E,
@@ -108,22 +112,16 @@ where
 {
     let mut outcomes: Vec<Option<Outcome<T>>> = items.iter().map(|_| None).collect();
     let mut open: Vec<usize> = (0..items.len()).collect();
-    for _ in 0..ROUNDS {
-        let before = open.len();
-        for explaining in [false, true] {
-            if open.is_empty() {
-                break;
-            }
-            let settled = if explaining { explain(open.clone()).await? } else { insert(open.clone()).await? };
-            for (place, outcome) in settled {
-                outcomes[place] = Some(outcome);
-            }
-            open.retain(|&place| outcomes[place].is_none());
-        }
-        if open.len() == before {
+    for turn in 0..2 * ROUNDS {
+        if open.is_empty() {
             break;
         }
+        let settled = if turn % 2 == 0 { insert(open.clone()).await? } else { explain(open.clone()).await? };
+        for (place, outcome) in settled {
+            outcomes[place] = Some(outcome);
+        }
+        open.retain(|&place| outcomes[place].is_none());
     }
     let outcomes = outcomes.into_iter().zip(items);
-    Ok(outcomes.map(|(outcome, item)| outcome.unwrap_or_else(|| Err(item.left()))).collect())
+    Ok(outcomes.map(|(outcome, item)| outcome.unwrap_or_else(|| Err(item.left(caller)))).collect())
 }

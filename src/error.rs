@@ -145,9 +145,9 @@ impl Error {
         matches!(self, Self::Database(error) if error.code().is_some_and(is_race))
     }
 
-    /// Tells whether the server or its database is in trouble, and the request is not at fault.
+    /// Tells whether the request is not at fault, and may succeed when it is made again.
     pub fn is_trouble(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::DatabaseUnavailable(_) | Self::Deadline)
+        matches!(self, Self::Overloaded | Self::DatabaseUnavailable(_) | Self::Deadline | Self::ConcurrentChange)
     }
 
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.

@@ -3,7 +3,8 @@
 //!
 //! Reading order: a request enters through [`server`], which finds out who asks ([`auth`]) and until when; a
 //! resource's `service` turns the message into a model ([`check`], [`json`], the resource's `convert`), runs its
-//! `query` through the one door to the database ([`db`]), and answers. What can go wrong is in [`error`].
+//! `query` through the one door to the database ([`db`]), and answers. What can go wrong is in [`error`]. Creates come
+//! in crowds: which of them share a transaction is in [`group`], and what becomes of each in [`create`](mod@create).
 
 pub mod config;
 pub mod server;

@@ -81,6 +81,8 @@ pub struct Term {
     pub longest: Duration,
     /// The caller's own deadline, if it has one.
     pub asked: Option<Instant>,
+    /// It is a stream: each piece of its work has a deadline of its own.
+    pub streams: bool,
     /// When the credential ends; none in a future that this machine's clock cannot tell.
     pub expires: Option<Instant>,
 }
@@ -119,8 +121,16 @@ impl Caller {
         self.role.is_person().then_some(UserId(self.subject))
     }
 
-    /// The same caller at the next piece of work of a stream, which has its own deadline.
-    pub fn renewed(&self) -> Self {
+    /// The same caller, whose call is a stream.
+    pub fn streaming(self) -> Self {
+        Self { term: Term { streams: true, ..self.term }, ..self }
+    }
+
+    /// The same caller at the next piece of work.
+    pub fn in_time(&self) -> Self {
+        if !self.term.streams {
+            return self.clone();
+        }
         let longest = Instant::now() + self.term.longest;
         Self { deadline: self.term.asked.map_or(longest, |asked| asked.min(longest)), ..self.clone() }
     }

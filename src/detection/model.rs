@@ -19,6 +19,14 @@ pub struct Results {
     pub extra: Option<Value>,
 }
 
+impl Results {
+    /// Reads what it can of a document that has another shape.
+    pub fn of(kept: &Value) -> Self {
+        let objects = kept.get("objects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Self { objects: objects.iter().map(Object::of).collect(), extra: kept.get("extra").cloned() }
+    }
+}
+
 /// An object in a photo.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -39,6 +47,20 @@ pub struct Object {
     /// Whatever else the model says of it; a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Value>,
+}
+
+impl Object {
+    fn of(kept: &Value) -> Self {
+        let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            object_id: text("object_id"),
+            label: text("label"),
+            confidence: kept.get("confidence").and_then(Value::as_f64),
+            bounding_box: kept.get("box").and_then(|found| Rectangle::deserialize(found).ok()),
+            polygon: kept.get("polygon").and_then(|outline| Polygon::deserialize(outline).ok()),
+            attributes: kept.get("attributes").cloned(),
+        }
+    }
 }
 
 /// An outline.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
@@ -23,7 +24,7 @@ impl TryFrom<Row> for Detection {
             detection_type: row.try_get("detection_type")?,
             model_version: row.try_get("model_version")?,
             run_id: row.try_get("run_id")?,
-            results: row.try_get::<_, Option<Json<Results>>>("results")?.map(|Json(results)| results),
+            results: results(&row)?,
             confidence: row.try_get("confidence")?,
             processing_time_ms: row.try_get("processing_time_ms")?,
             created_at: row.try_get("created_at")?,
@@ -33,6 +34,16 @@ impl TryFrom<Row> for Detection {
             version: row.try_get("version")?,
         })
     }
+}
+
+/// Reads results, if they are there. What was not written by the service may have another shape.
+fn results(row: &Row) -> Result<Option<Results>> {
+    if let Ok(results) = row.try_get::<_, Option<Json<Results>>>("results") {
+        return Ok(results.map(|Json(results)| results));
+    }
+    let kept: Value = row.try_get("results")?;
+    tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>("id"), "results of another shape are shown in part");
+    Ok(Some(Results::of(&kept)))
 }
 
 /// Index: photos_pkey.

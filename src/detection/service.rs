@@ -60,8 +60,12 @@ impl DetectionService for Service {
         let mut batch = Batch::admit(items, partial)?;
         let placed = store::place(&self.db, &caller, std::mem::take(&mut batch.accepted)).await?;
         let batch = batch.look_again(placed)?;
-        let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
-        let stored = self.db.scoped(&caller, Access::Write, work).await?;
+        let stored = if partial {
+            create::each(&self.db, &caller, &batch.accepted).await?
+        } else {
+            let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
+            self.db.scoped(&caller, Access::Write, work).await?
+        };
         let results = batch.merge(stored).map(batch_result).collect();
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
     }
@@ -73,7 +77,7 @@ impl DetectionService for Service {
         request: Request<Streaming<pb::IngestDetectionsRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
-        let ingest = Ingest { db: self.db.clone(), caller, draining: self.draining.clone() };
+        let ingest = Ingest { db: self.db.clone(), caller: caller.streaming(), draining: self.draining.clone() };
         Ok(Response::new(ingest.answer(request.into_inner())))
     }
 

@@ -5,7 +5,7 @@ use super::{convert, query, write};
 use crate::auth::Caller;
 use crate::create::{self, Create, Outcome, Settled};
 use crate::db::{Access, Db, Tx};
-use crate::error::{Error, Result};
+use crate::error::{Error, Resource, Result};
 
 impl Create for NewDetection {
     type Stored = Detection;
@@ -18,7 +18,7 @@ impl Create for NewDetection {
         write::explain(tx, items, open).await
     }
 
-    fn left(&self) -> Error {
+    fn left(&self, _: &Caller) -> Error {
         Error::ConcurrentChange
     }
 }
@@ -29,11 +29,12 @@ pub(super) async fn place(db: &Db, caller: &Caller, items: Vec<NewDetection>) ->
     if photos.is_empty() {
         return Ok(items.into_iter().map(Ok).collect());
     }
-    let frames = db.once(caller, Access::Read, async |tx| query::frames(&tx, &photos).await).await?;
+    let frames = db.once(&caller.in_time(), Access::Read, async |tx| query::frames(&tx, &photos).await).await?;
     let placed = items.into_iter().map(|item| match frames.get(&item.photo_id) {
-        Some(frame) if !item.pixel_boxes.is_empty() => convert::place(item, *frame),
-        // Without pixel boxes, or without its photo, which the insert will say.
-        _ => Ok(item),
+        _ if item.pixel_boxes.is_empty() => Ok(item),
+        Some(frame) => convert::place(item, *frame),
+        // Not left to the insert, which may find the photo after all, and would store the item without its boxes.
+        None => Err(Error::NotFound(Resource::Photo, item.photo_id.to_string())),
     });
     Ok(placed.collect())
 }

@@ -46,16 +46,20 @@ pub const INSERT: Sql = sql!(
 )
 .planned_once();
 
-/// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there.
+/// Why a detection was not inserted: what has its id, what has its natural key, whether its photo is there. Only what is
+/// the same is read with its results.
 ///
 /// Index: photos_pkey, detections_pkey, detections_run_key.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
-    "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id, d.results, ",
+    "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id,
+            case when d.content_digest = u.content_digest then d.results end as results, ",
     columns!(),
-    " from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-           with ordinality as u (id, photo_id, detection_type, model_version, run_id, position)
-     left join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
+    " from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+           with ordinality as u (id, photo_id, detection_type, model_version, run_id, content_digest, position)
+     left join lateral (
+         select p.id from companycam_photos.photos p where p.organization_id = $1 and p.id = u.photo_id offset 0
+     ) p on true
      left join lateral (
          select by_id.* from companycam_photos.detections by_id where by_id.organization_id = $1 and by_id.id = u.id
          union all
@@ -115,6 +119,7 @@ pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> 
             &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
+    let digests: Vec<&[u8]> = open.iter().map(|&index| items[index].content_digest.as_slice()).collect();
     let params: &Params<'_> = &[
         tx.organization(),
         column!(id),
@@ -122,6 +127,7 @@ pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> 
         column!(detection_type),
         column!(model_version),
         column!(run_id),
+        &digests,
     ];
     let mut found: BTreeMap<usize, Outcome<NewDetection>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {

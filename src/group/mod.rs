@@ -20,7 +20,7 @@ use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
 
-use lanes::{Lanes, STUCK, Waiting};
+use lanes::{Key, Lanes, STUCK, Waiting};
 
 type Outcomes<R> = Result<Vec<Result<R>>>;
 type Store<T, R> = dyn Fn(Caller, Vec<T>) -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> + Send + Sync;
@@ -63,15 +63,15 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     }
 
     fn enter(&self, caller: &Caller, item: T, bytes: usize) -> Result<Entered<'_, T, R>> {
-        let (shared, organization) = (&self.0, caller.organization);
+        let (shared, key) = (&self.0, Key::of(caller));
         let mut lanes = shared.lanes();
-        if let Some(began) = lanes.begin_alone(organization) {
-            return Ok(Entered::Alone(Flight { shared: Arc::clone(shared), organization, began }, item));
+        if let Some(began) = lanes.begin_alone(key) {
+            return Ok(Entered::Alone(Flight { shared: Arc::clone(shared), key, began }, item));
         }
         let (answer, answered) = oneshot::channel();
-        let number = lanes.push(Waiting { item, bytes, caller: caller.clone(), answer })?;
-        shared.fly(lanes, organization);
-        Ok(Entered::Waiting(Place { shared, organization, number }, answered))
+        let number = lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
+        shared.fly(lanes, key.organization);
+        Ok(Entered::Waiting(Place { shared, key, number }, answered))
     }
 }
 
@@ -86,13 +86,13 @@ enum Entered<'a, T: Send + 'static, R: Send + 'static> {
 /// The place of a caller that waits. When it leaves, its item goes too, unless that is under way.
 struct Place<'a, T: Send + 'static, R: Send + 'static> {
     shared: &'a Shared<T, R>,
-    organization: OrganizationId,
+    key: Key,
     number: u64,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Drop for Place<'_, T, R> {
     fn drop(&mut self) {
-        let left = self.shared.lanes().leave(self.organization, self.number);
+        let left = self.shared.lanes().leave(self.key, self.number);
         // Without the lock.
         drop(left);
     }
@@ -106,13 +106,15 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
 
     /// Stores those that wait in a lane, if another statement may be under way there.
     fn fly(self: &Arc<Self>, mut lanes: MutexGuard<'_, Lanes<T, R>>, organization: OrganizationId) {
-        let Some((began, group)) = lanes.begin(organization) else { return };
+        let Some((key, began, group)) = lanes.begin(organization) else { return };
         drop(lanes);
-        let flight = Flight { shared: Arc::clone(self), organization, began };
+        let flight = Flight { shared: Arc::clone(self), key, began };
         // Without a runtime the program is ending, and nobody waits.
         if let Ok(runtime) = Handle::try_current() {
             let span = tracing::info_span!(parent: None, "group", org.id = %organization, items = group.len());
             runtime.spawn(flight.carry(group).instrument(span));
+            // Others of the lane may be free to begin too.
+            self.fly(self.lanes(), organization);
         }
     }
 }
@@ -120,7 +122,7 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
 /// A statement of a lane under way. When it ends, in whatever way, the next one begins.
 struct Flight<T: Send + 'static, R: Send + 'static> {
     shared: Arc<Shared<T, R>>,
-    organization: OrganizationId,
+    key: Key,
     began: Instant,
 }
 
@@ -131,7 +133,7 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
         if let Ok(outcomes) = timeout(STUCK, &mut stored).await {
             return outcomes;
         }
-        self.shared.fly(self.shared.lanes(), self.organization);
+        self.shared.fly(self.shared.lanes(), self.key.organization);
         stored.await
     }
 
@@ -172,8 +174,8 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Drop for Flight<T, R> {
     fn drop(&mut self) {
         let mut lanes = self.shared.lanes();
-        lanes.end(self.organization, self.began);
-        self.shared.fly(lanes, self.organization);
+        lanes.end(self.key, self.began);
+        self.shared.fly(lanes, self.key.organization);
     }
 }
 

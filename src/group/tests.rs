@@ -99,7 +99,7 @@ async fn idle() {
 
 fn caller(organization: u128, role: Role, subject: u128) -> Caller {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let term = Term { longest: Duration::from_secs(30), asked: None, expires: None };
+    let term = Term { longest: Duration::from_secs(30), asked: None, streams: false, expires: None };
     let organization = OrganizationId(Uuid::from_u128(organization));
     Caller { organization, subject: Uuid::from_u128(subject), role, rpc: String::new(), deadline, term }
 }

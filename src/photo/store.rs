@@ -2,6 +2,7 @@
 
 use super::model::{NewPhoto, Photo};
 use super::write;
+use crate::auth::{Caller, Role};
 use crate::create::{Create, Settled};
 use crate::db::Tx;
 use crate::error::{Error, Resource, Result};
@@ -17,8 +18,11 @@ impl Create for NewPhoto {
         write::explain(tx, items, open).await
     }
 
-    /// A photo has the key that the caller may not see.
-    fn left(&self) -> Error {
-        Error::AlreadyExists(Resource::Photo, self.s3_key.clone())
+    /// Those who do not see every photo may have chosen the key of one that they do not see.
+    fn left(&self, caller: &Caller) -> Error {
+        match caller.role {
+            Role::OrgUser => Error::AlreadyExists(Resource::Photo, self.s3_key.clone()),
+            Role::Operator | Role::OrgAdmin | Role::Service => Error::ConcurrentChange,
+        }
     }
 }

@@ -41,17 +41,23 @@ const INSERT: Sql = sql!(
 )
 .planned_once();
 
-/// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there.
+/// Why a photo was not inserted: what has its id, what has its key, its project's status, whether its user is there. Only
+/// what is the same is read with its EXIF.
 ///
-/// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, projects_organization_id_name_key*,
-/// users_pkey.
+/// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, users_pkey.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
-    "select u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id, p.exif_data, ",
+    "select u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id,
+            case when p.content_digest = u.content_digest then p.exif_data end as exif_data, ",
     columns!(),
-    " from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) with ordinality as u (id, project_id, user_id, s3_key, position)
-     left join companycam_photos.projects pr on pr.organization_id = $1 and pr.id = u.project_id
-     left join companycam_photos.users x on x.organization_id = $1 and x.id = u.user_id
+    " from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[])
+           with ordinality as u (id, project_id, user_id, s3_key, content_digest, position)
+     left join lateral (
+         select pr.status from companycam_photos.projects pr where pr.organization_id = $1 and pr.id = u.project_id offset 0
+     ) pr on true
+     left join lateral (
+         select x.id from companycam_photos.users x where x.organization_id = $1 and x.id = u.user_id offset 0
+     ) x on true
      left join lateral (
          select by_id.* from companycam_photos.photos by_id where by_id.organization_id = $1 and by_id.id = u.id
          union
@@ -113,7 +119,9 @@ pub(super) async fn explain(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resu
             &open.iter().map(|&index| &items[index].$field).collect::<Vec<_>>()
         };
     }
-    let params: &Params<'_> = &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key)];
+    let digests: Vec<&[u8]> = open.iter().map(|&index| items[index].content_digest.as_slice()).collect();
+    let params: &Params<'_> =
+        &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key), &digests];
     let mut found: BTreeMap<usize, Outcome<NewPhoto>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
         let position: i32 = row.try_get("position")?;

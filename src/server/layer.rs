@@ -80,7 +80,7 @@ where
         let asked = asked.and_then(|asked| started.checked_add(asked));
         let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let found = self.settings.verifier.verify(authorization).map(|claims| {
-            let term = Term { longest, asked, expires: expires(&claims) };
+            let term = Term { longest, asked, streams: false, expires: expires(&claims) };
             caller(&claims, rpc.clone(), deadline, term)
         });
         request.extensions_mut().insert(Credential(found));

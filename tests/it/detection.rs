@@ -203,3 +203,24 @@ async fn batch_create_detections_partial_answers_each_in_its_place() {
     assert!(message.starts_with("detections[5].results.objects[0].pixel_box.width "), "{message}");
     assert_eq!(events(&app).await, ["created"]);
 }
+
+#[tokio::test]
+async fn list_detections_shows_in_part_what_somebody_else_wrote_in_another_shape() {
+    let app = App::start().await;
+    let photo = app.photo(A, "1.jpg").await;
+    let odd = app.detection(A, &photo.id).await;
+    // The check constraint leaves the points of outlines open.
+    let results = r#"{"objects": [{"object_id": "o1", "label": "crack", "polygon": {"points": [0.1, 0.2, 0.3]},
+                                   "box": {"x": 0, "y": 0, "width": 0.5, "height": 0.5}}]}"#;
+    let write = format!("update companycam_photos.detections set results = '{results}' where id = '{}'", odd.id);
+    app.postgres.batch_execute(&write).await.unwrap();
+    let mut detections = app.detections(A.as_service());
+
+    let request = pb::ListDetectionsRequest { view: pb::DetectionView::Full.into(), ..Default::default() };
+    let listed = detections.list_detections(request).await.unwrap().into_inner().detections;
+    let found = &listed[0].results.as_ref().unwrap().objects[0];
+    assert_eq!((found.object_id.as_str(), found.label.as_str(), &found.polygon), ("o1", "crack", &None));
+    assert_eq!(found.r#box.as_ref().unwrap().width, 0.5);
+    let request = pb::DeleteDetectionRequest { id: odd.id, ..Default::default() };
+    detections.delete_detection(request).await.unwrap();
+}

@@ -112,7 +112,7 @@ impl Ingest {
             acks.push(ack);
         }
         let (places, new): (Vec<usize>, Vec<NewDetection>) = new.into_iter().unzip();
-        let outcomes = store::each(&self.db, &self.caller.renewed(), new).await?;
+        let outcomes = store::each(&self.db, &self.caller, new).await?;
         let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if let Some(trouble) = errors.find(|error| error.is_trouble()) {
             return Err(trouble.clone());

@@ -76,10 +76,29 @@ async fn machines_share_and_people_do_not() {
     // A person and a machine may have the same subject.
     let who = [&machines[0], &anna, &bert, &machines[1], &anna, &caller(1, Role::OrgAdmin, 7), &machines[0]];
     let _calls: Calls = (1..).zip(who).map(|(item, who)| scene.call_with(who.clone(), item, 1)).collect();
-    idle().await;
-    let statements = scene.finish(busy).await;
+    // People do not wait for machines, nor for one another: with the machines' statement, four are under way.
+    let people = scene.asked().await;
 
-    assert_eq!(statements[1..], [vec![1, 4, 7], vec![2, 5], vec![3], vec![6]]);
+    assert_eq!(items(&people), [[2], [3], [6]]);
+    let statements = scene.finish(busy.into_iter().chain(people).collect()).await;
+    assert_eq!(statements[4..], [vec![1, 4, 7], vec![5]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_wait_when_four_statements_are_under_way_and_the_oldest_goes_first() {
+    let mut scene = Scene::new();
+    let people: Vec<Caller> = (1..=8).map(|subject| caller(1, Role::OrgUser, subject)).collect();
+    let _calls: Calls = (1..).zip(&people).map(|(item, who)| scene.call_with(who.clone(), item, 1)).collect();
+    let mut busy = scene.asked().await;
+
+    assert_eq!(items(&busy), [[1], [2], [3], [4]]);
+    for next in 5..=8 {
+        busy.remove(0).succeed();
+        let asked = scene.asked().await;
+        assert_eq!(items(&asked), [[next]]);
+        busy.extend(asked);
+    }
+    scene.finish(busy).await;
 }
 
 #[tokio::test(start_paused = true)]
