@@ -49,6 +49,9 @@ impl Key {
     }
 }
 
+/// Whose statement begins, when, and with what.
+pub(super) type Begun<T, R> = (Key, Instant, Vec<Waiting<T, R>>);
+
 /// How much waits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Load {
@@ -130,7 +133,7 @@ impl<T, R> Lanes<T, R> {
     }
 
     /// Begins a statement for those that have waited longest in a lane of those that may have one.
-    pub(super) fn begin(&mut self, organization: OrganizationId) -> Option<(Key, Instant, Vec<Waiting<T, R>>)> {
+    pub(super) fn begin(&mut self, organization: OrganizationId) -> Option<Begun<T, R>> {
         let lane = self.lanes.get_mut(&organization)?;
         let oldest = |(key, queue): (&Key, &BTreeMap<u64, _>)| {
             let (number, _) = queue.first_key_value()?;

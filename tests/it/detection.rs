@@ -220,7 +220,7 @@ async fn list_detections_shows_in_part_what_somebody_else_wrote_in_another_shape
     let listed = detections.list_detections(request).await.unwrap().into_inner().detections;
     let found = &listed[0].results.as_ref().unwrap().objects[0];
     assert_eq!((found.object_id.as_str(), found.label.as_str(), &found.polygon), ("o1", "crack", &None));
-    assert_eq!(found.r#box.as_ref().unwrap().width, 0.5);
+    assert_eq!(found.r#box, Some(pb::BoundingBox { x: 0.0, y: 0.0, width: 0.5, height: 0.5 }));
     let request = pb::DeleteDetectionRequest { id: odd.id, ..Default::default() };
     detections.delete_detection(request).await.unwrap();
 }

@@ -102,6 +102,11 @@ pub(super) fn server(
     set(format!("max_connections={}", options.max_connections).into());
     set("timezone=UTC".into());
     set("log_timezone=UTC".into());
+    // With PostgreSQL's own 128 MB and 1 GB, ingest falls by a third when indexes outgrow the cache.
+    if let Some(bytes) = memory() {
+        set(format!("shared_buffers={}MB", buffers(bytes)).into());
+    }
+    set("max_wal_size=4GB".into());
     if !options.durable {
         for name in ["fsync", "synchronous_commit", "full_page_writes"] {
             set(format!("{name}=off").into());
@@ -109,6 +114,18 @@ pub(super) fn server(
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     Ok(command)
+}
+
+/// The machine's memory in bytes, where it says so.
+fn memory() -> Option<u64> {
+    let found = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = found.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Mebibytes of PostgreSQL's cache: an eighth of the memory, because others want theirs, and no more than helps.
+fn buffers(memory: u64) -> u64 {
+    (memory / 8 / 1024 / 1024).clamp(128, 1024)
 }
 
 /// The setting is a list: quoted, a comma in the folder's name does not divide it.
@@ -124,6 +141,13 @@ fn socket_setting(folder: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    #[test]
+    fn buffers_are_an_eighth_of_the_memory_within_bounds() {
+        let gibibytes = |number: u64| super::buffers(number << 30);
+
+        assert_eq!([gibibytes(0), gibibytes(4), gibibytes(24)], [128, 512, 1024]);
+    }
 
     #[test]
     fn socket_setting_survives_commas_and_quotes() {
