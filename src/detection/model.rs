@@ -50,7 +50,8 @@ pub struct Object {
 }
 
 impl Object {
-    fn of(kept: &Value) -> Self {
+    /// Reads what it can of an object that has another shape.
+    pub fn of(kept: &Value) -> Self {
         let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             object_id: text("object_id"),

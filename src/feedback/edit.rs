@@ -154,7 +154,7 @@ fn edit_from_json(kept: &Value) -> Option<object_edit::Edit> {
         }
         "remove" => Some(object_edit::Edit::Remove(pb::RemoveObject { object_id: text("object_id") })),
         "add" => {
-            let object = value.get("object").and_then(|kept| Object::deserialize(kept).ok()).map(object::show);
+            let object = value.get("object").map(|kept| object::show(Object::of(kept)));
             Some(object_edit::Edit::Add(pb::AddObject { object }))
         }
         _ => None,
