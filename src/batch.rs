@@ -2,6 +2,17 @@
 
 use crate::error::{Error, Result};
 
+/// How many of the items that wait go into one statement, by their sizes: no more than `items` and `bytes`, but one at
+/// least.
+pub fn fitting(sizes: impl Iterator<Item = usize>, items: usize, bytes: usize) -> usize {
+    let mut sum = 0;
+    let fits = |(place, size): &(usize, usize)| {
+        sum += size;
+        *place == 0 || sum <= bytes
+    };
+    sizes.take(items).enumerate().take_while(fits).count()
+}
+
 /// The items of a batch after their field rules were checked.
 #[derive(Debug)]
 pub struct Batch<T> {
@@ -9,7 +20,8 @@ pub struct Batch<T> {
     pub accepted: Vec<T>,
     /// For each item of the request, why it was refused.
     refused: Vec<Option<Error>>,
-    partial: bool,
+    /// Each item stands for itself; otherwise, all of them or none.
+    pub partial: bool,
 }
 
 impl<T> Batch<T> {
@@ -53,15 +65,6 @@ impl<T> Batch<T> {
         let refused = self.refused.into_iter();
         let all = refused.filter_map(|refused| refused.map_or_else(|| items.next(), |error| Some(Err(error))));
         Self::admit(all.collect(), self.partial)
-    }
-
-    /// Inside the transaction: lets the outcomes of the accepted items stand, or, unless `partial`, answers the
-    /// first error, which rolls everything back.
-    ///
-    /// # Errors
-    /// The first item's error, unless `partial`.
-    pub fn settle<R>(&self, outcomes: Vec<Result<R>>) -> Result<Vec<Result<R>>> {
-        if self.partial { Ok(outcomes) } else { outcomes.into_iter().map(|outcome| outcome.map(Ok)).collect() }
     }
 
     /// After the transaction: one outcome per item of the request, in its order.

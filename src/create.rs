@@ -1,8 +1,12 @@
 //! How many items of a kind are created, each on its own: what can be inserted is, and what could not is explained.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::hash::Hash;
 
 use crate::auth::Caller;
+use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Result};
 
@@ -30,14 +34,43 @@ pub trait Create: Send + Sync + Sized {
     fn left(&self, caller: &Caller) -> Error;
 }
 
-/// Creates items within a transaction.
+/// Of the open items, the first one with each id and each natural key, by its id: PostgreSQL might insert either of two.
+pub fn first_of_each<I: Eq + Hash, K: Eq + Hash>(
+    open: &[usize],
+    names: impl Fn(usize) -> (I, Option<K>),
+) -> HashMap<I, usize> {
+    let (mut firsts, mut keys) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
+    for &place in open {
+        let (id, key) = names(place);
+        if let Entry::Vacant(vacant) = firsts.entry(id)
+            && key.is_none_or(|key| keys.insert(key))
+        {
+            vacant.insert(place);
+        }
+    }
+    firsts
+}
+
+/// The place of the open item that a statement numbers `position`, from 1.
+pub fn place_of(open: &[usize], position: i32) -> Option<usize> {
+    open.get(usize::try_from(position).ok()?.checked_sub(1)?).copied()
+}
+
+/// Creates the items of a batch: each on its own if it is partial, otherwise all of them or none.
 ///
 /// # Errors
-/// What the database answers; the transaction can then only be rolled back.
-pub async fn within<T: Create>(tx: &Tx, items: &[T]) -> Result<Vec<Outcome<T>>> {
-    let insert = async |open: Vec<usize>| T::insert(tx, items, &open).await;
-    let explain = async |open: Vec<usize>| T::explain(tx, items, &open).await;
-    settle(tx.caller(), items, insert, explain).await
+/// As [`each`]; unless it is partial, the first item's error, after which nothing is stored.
+pub async fn batch<T: Create>(db: &Db, caller: &Caller, batch: &Batch<T>) -> Result<Vec<Outcome<T>>> {
+    let items = batch.accepted.as_slice();
+    if batch.partial {
+        return each(db, caller, items).await;
+    }
+    let all = async |tx: Tx| {
+        let insert = async |open: Vec<usize>| T::insert(&tx, items, &open).await;
+        let explain = async |open: Vec<usize>| T::explain(&tx, items, &open).await;
+        settle(caller, items, insert, explain).await?.into_iter().map(|outcome| outcome.map(Ok)).collect()
+    };
+    db.scoped(caller, Access::Write, all).await
 }
 
 /// Creates items in as few flights as that takes. What the database refuses for no reason that we know may be the fault

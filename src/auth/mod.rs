@@ -4,6 +4,7 @@
 pub mod token;
 mod verified;
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use tonic::Request;
@@ -127,12 +128,12 @@ impl Caller {
     }
 
     /// The same caller at the next piece of work.
-    pub fn in_time(&self) -> Self {
+    pub fn in_time(&self) -> Cow<'_, Self> {
         if !self.term.streams {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
         let longest = Instant::now() + self.term.longest;
-        Self { deadline: self.term.asked.map_or(longest, |asked| asked.min(longest)), ..self.clone() }
+        Cow::Owned(Self { deadline: self.term.asked.map_or(longest, |asked| asked.min(longest)), ..self.clone() })
     }
 
     /// The time that is left.

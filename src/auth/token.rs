@@ -46,7 +46,7 @@ pub struct Expectations {
     pub audience: Option<String>,
 }
 
-/// Verifies tokens, each of them once.
+/// Verifies tokens, and remembers those that it has verified.
 pub struct Verifier {
     key: DecodingKey,
     validation: Validation,

@@ -60,12 +60,7 @@ impl DetectionService for Service {
         let mut batch = Batch::admit(items, partial)?;
         let placed = store::place(&self.db, &caller, std::mem::take(&mut batch.accepted)).await?;
         let batch = batch.look_again(placed)?;
-        let stored = if partial {
-            create::each(&self.db, &caller, &batch.accepted).await?
-        } else {
-            let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
-            self.db.scoped(&caller, Access::Write, work).await?
-        };
+        let stored = create::batch(&self.db, &caller, &batch).await?;
         let results = batch.merge(stored).map(batch_result).collect();
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
     }

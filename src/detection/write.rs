@@ -1,13 +1,13 @@
 //! Writes of detections. Each change writes its event in the same statement.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::model::{Detection, NewDetection};
-use crate::create::{Outcome, Settled};
+use crate::create::{Outcome, Settled, first_of_each, place_of};
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Resource, Result};
 use crate::id::{DetectionId, now};
@@ -71,15 +71,14 @@ const EXPLAIN: Sql = sql!(
 
 /// Inserts the open items, each on its own, in one statement, and settles those that are new; without their results,
 /// which the caller has. What is taken or refers to nothing stays open, and so does what repeats another item's id or
-/// run: PostgreSQL might insert either of them first.
+/// run.
 pub(super) async fn insert(tx: &Tx, items: &[NewDetection], open: &[usize]) -> Result<Settled<NewDetection>> {
-    let (mut ids, mut runs) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
-    let first = |&index: &usize| {
-        let new = &items[index];
+    let ids = first_of_each(open, |place| {
+        let new = &items[place];
         let run = new.run_id.as_ref().map(|run| (new.photo_id, new.detection_type, &new.model_version, run));
-        !ids.contains_key(&new.id) && run.is_none_or(|run| runs.insert(run)) && ids.insert(new.id, index).is_none()
-    };
-    let mut rows: Vec<usize> = open.iter().copied().filter(first).collect();
+        (new.id, run)
+    });
+    let mut rows: Vec<usize> = ids.values().copied().collect();
     // In one order whatever was sent, so that those who store the same things wait for one another in line.
     rows.sort_unstable_by(|&one, &other| items[one].key().cmp(&items[other].key()));
     let now = now();
@@ -131,8 +130,7 @@ pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> 
     ];
     let mut found: BTreeMap<usize, Outcome<NewDetection>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
-        let position: i32 = row.try_get("position")?;
-        let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
+        let Some(index) = place_of(open, row.try_get("position")?) else { continue };
         let wanted = &items[index];
         let taken = || Err(Error::AlreadyExists(Resource::Detection, wanted.id.to_string()));
         let outcome = match row.try_get::<_, Option<Vec<u8>>>("content_digest")? {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::auth::{Caller, Role};
+use crate::batch::fitting;
 use crate::error::{Error, Result};
 use crate::id::{OrganizationId, UserId};
 use crate::{MAX_BATCH, MAX_REQUEST_BYTES};
@@ -176,14 +177,9 @@ impl<T, R> Lane<T, R> {
 
     /// Takes out the oldest items that fit into one statement.
     fn take(&mut self, key: Key) -> Vec<Waiting<T, R>> {
-        let mut bytes = 0;
-        let fits = |(_, next): &(&u64, &Waiting<T, R>)| {
-            let first = bytes == 0;
-            bytes += next.bytes;
-            first || bytes <= MOST_BYTES
-        };
-        let queue = self.queues.get(&key).into_iter().flatten();
-        let numbers: Vec<u64> = queue.take(MAX_BATCH).take_while(fits).map(|(&number, _)| number).collect();
+        let Some(queue) = self.queues.get(&key) else { return Vec::new() };
+        let count = fitting(queue.values().map(|waiting| waiting.bytes), MAX_BATCH, MOST_BYTES);
+        let numbers: Vec<u64> = queue.keys().take(count).copied().collect();
         numbers.into_iter().filter_map(|number| self.remove(key, number)).collect()
     }
 

@@ -73,26 +73,21 @@ pub(super) fn batch_create(
     Ok((items.collect(), partial))
 }
 
-fn new_photo(checks: &mut Violations, at: &At<'_>, caller: &Caller, photo: pb::Photo) -> NewPhoto {
-    let id = checks.optional_id::<PhotoId>(&at.field("id"), &photo.id);
+fn new_photo(checks: &mut Violations, at: &At<'_>, caller: &Caller, mut photo: pb::Photo) -> NewPhoto {
+    let id = checks.optional_id::<PhotoId>(&at.field("id"), &std::mem::take(&mut photo.id));
     let project_id = checks.id(&at.field("project_id"), &photo.project_id);
     let user_id = checks.optional_id(&at.field("user_id"), &photo.user_id);
     if caller.role == Role::OrgUser && user_id.is_some_and(|user_id| Some(user_id) != caller.person()) {
         checks.refuse(&at.field("user_id"), "is another person; people register their own photos");
     }
-    let content_digest = digest::of(&pb::Photo {
-        id: String::new(),
-        organization_id: String::new(),
-        create_time: None,
-        update_time: None,
-        etag: String::new(),
-        tags: Vec::new(),
-        tags_truncated: false,
-        detections: Vec::new(),
-        detections_truncated: false,
-        ..photo.clone()
-    });
-    let s3_key = checks.text(&at.field("s3_key"), photo.s3_key.clone(), 1..=500);
+    // Output only.
+    photo.organization_id.clear();
+    photo.etag.clear();
+    (photo.create_time, photo.update_time) = (None, None);
+    (photo.tags, photo.tags_truncated) = (Vec::new(), false);
+    (photo.detections, photo.detections_truncated) = (Vec::new(), false);
+    let content_digest = digest::of(&photo);
+    let s3_key = checks.text(&at.field("s3_key"), std::mem::take(&mut photo.s3_key), 1..=500);
     let mut fields = fields(checks, at, photo);
     complete_from_exif(&mut fields);
     NewPhoto {

@@ -63,12 +63,7 @@ impl PhotoService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (items, partial) = convert::batch_create(&caller, request.into_inner())?;
         let batch = Batch::admit(items, partial)?;
-        let stored = if partial {
-            create::each(&self.db, &caller, &batch.accepted).await?
-        } else {
-            let work = async |tx: Tx| batch.settle(create::within(&tx, &batch.accepted).await?);
-            self.db.scoped(&caller, Access::Write, work).await?
-        };
+        let stored = create::batch(&self.db, &caller, &batch).await?;
         Ok(Response::new(pb::BatchCreatePhotosResponse { results: batch.merge(stored).map(batch_result).collect() }))
     }
 

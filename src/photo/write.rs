@@ -1,9 +1,9 @@
 //! Writes of photos.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::model::{Change, Deleted, NewPhoto, Photo};
-use crate::create::{Outcome, Settled};
+use crate::create::{Outcome, Settled, first_of_each, place_of};
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Precondition, Resource, Result};
 use crate::id::{PhotoId, now};
@@ -66,14 +66,10 @@ const EXPLAIN: Sql = sql!(
 );
 
 /// Registers the open items, each on its own, in one statement, and settles those that are new. What is taken or refers
-/// to nothing stays open, and so does what repeats another item's id or key: PostgreSQL might insert either of them first.
+/// to nothing stays open, and so does what repeats another item's id or key.
 pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Result<Settled<NewPhoto>> {
-    let (mut ids, mut keys) = (HashMap::with_capacity(open.len()), HashSet::with_capacity(open.len()));
-    let first = |&index: &usize| {
-        let new = &items[index];
-        !ids.contains_key(&new.id) && keys.insert(&new.s3_key) && ids.insert(new.id, index).is_none()
-    };
-    let mut rows: Vec<usize> = open.iter().copied().filter(first).collect();
+    let ids = first_of_each(open, |place| (items[place].id, Some(&items[place].s3_key)));
+    let mut rows: Vec<usize> = ids.values().copied().collect();
     // In one order whatever was sent, so that those who register the same photos wait for one another in line.
     rows.sort_unstable_by(|&one, &other| items[one].s3_key.cmp(&items[other].s3_key));
     let now = now();
@@ -124,8 +120,7 @@ pub(super) async fn explain(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resu
         &[tx.organization(), column!(id), column!(project_id), column!(user_id), column!(s3_key), &digests];
     let mut found: BTreeMap<usize, Outcome<NewPhoto>> = BTreeMap::new();
     for row in tx.query(&EXPLAIN, params).await? {
-        let position: i32 = row.try_get("position")?;
-        let Some(&index) = usize::try_from(position - 1).ok().and_then(|position| open.get(position)) else { continue };
+        let Some(index) = place_of(open, row.try_get("position")?) else { continue };
         let wanted = &items[index];
         let outcome = match row.try_get::<_, Option<Vec<u8>>>("content_digest")? {
             // Two rows when the id is one photo's and the key another's: a conflict either way.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::batch::fitting;
 use crate::detection::model::NewDetection;
 
 /// Items that wait before nothing more is read.
@@ -41,13 +42,7 @@ impl Window {
 
     /// Takes out what one statement stores: no more than [`WINDOW_ITEMS`] and [`WINDOW_BYTES`], but one at least.
     pub(super) fn take(&mut self) -> Vec<Item> {
-        let mut bytes = 0;
-        let fits = |item: &&Item| {
-            let first = bytes == 0;
-            bytes += item.bytes;
-            first || bytes <= WINDOW_BYTES
-        };
-        let count = self.items.iter().take(WINDOW_ITEMS).take_while(fits).count();
+        let count = fitting(self.items.iter().map(|item| item.bytes), WINDOW_ITEMS, WINDOW_BYTES);
         let taken: Vec<Item> = self.items.drain(..count).collect();
         self.bytes -= taken.iter().map(|item| item.bytes).sum::<usize>();
         taken
