@@ -1,11 +1,12 @@
 //! Who may call what, over every RPC of the contract: without a right credential nobody, and with one the role's.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, sign_hs256};
+use photometa::pb::{self, session_service_client::SessionServiceClient};
 use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -251,4 +252,24 @@ async fn whoami_accepts_a_scheme_in_any_case() {
         assert_eq!(answer["organizationId"], A.id.to_string());
         assert_eq!(answer["role"], "org_user");
     }
+}
+
+#[tokio::test]
+async fn who_am_i_refuses_a_token_that_it_has_accepted_when_that_expires() {
+    let app = App::start().await;
+    let expiring = sign(&Claims { exp: in_an_hour() - 3598, ..claims(A.as_admin()) });
+    let mut sessions = SessionServiceClient::new(app.with_authorization(&format!("Bearer {expiring}")));
+    sessions.who_am_i(pb::WhoAmIRequest {}).await.unwrap();
+
+    let refused = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if let Err(status) = sessions.who_am_i(pb::WhoAmIRequest {}).await {
+                return status;
+            }
+        }
+    });
+
+    let status = refused.await.expect("it expires");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIAL_EXPIRED"));
 }

@@ -224,3 +224,22 @@ async fn list_detections_shows_in_part_what_somebody_else_wrote_in_another_shape
     let request = pb::DeleteDetectionRequest { id: odd.id, ..Default::default() };
     detections.delete_detection(request).await.unwrap();
 }
+
+#[tokio::test]
+async fn create_detection_is_not_found_when_its_photo_comes_after_its_pixel_boxes_were_converted() {
+    let app = App::start().await;
+    let photo = app.photo(A, "1.jpg").await;
+    app.hide_from_readers("photos").await;
+    let mut new = detection(&photo.id);
+    new.results.as_mut().unwrap().objects[0] = pb::DetectedObject {
+        r#box: None,
+        pixel_box: Some(pb::PixelBox { x: 0.0, y: 0.0, width: 2.0, height: 1.0 }),
+        ..object("o1")
+    };
+
+    let request = pb::CreateDetectionRequest { detection: Some(new) };
+    let status = app.detections(A.as_service()).create_detection(request).await.unwrap_err();
+
+    assert_error(&status, Code::NotFound, "PHOTO_NOT_FOUND");
+    assert_eq!(app.count("select count(*) from companycam_photos.detections").await, 0);
+}

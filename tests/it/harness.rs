@@ -233,6 +233,15 @@ impl App {
         sessions: session_service_client::SessionServiceClient,
     }
 
+    /// Hides a table's rows from transactions that only read, as if they had come or gone in between.
+    pub async fn hide_from_readers(&self, table: &str) {
+        let hide = format!(
+            "create policy hidden on companycam_photos.{table} as restrictive for select
+             using (not current_setting('transaction_read_only')::boolean)"
+        );
+        self.postgres.batch_execute(&hide).await.unwrap();
+    }
+
     /// The number that a query answers, past row security.
     pub async fn count(&self, query: &str) -> i64 {
         self.postgres.query_one(query, &[]).await.unwrap().try_get(0).unwrap()

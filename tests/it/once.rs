@@ -11,29 +11,14 @@ use uuid::Uuid;
 
 use crate::harness::{A, App, photo};
 use crate::health::{blocked, lock_photos};
-use crate::ingest::load::{assert_no_deadlocks, messages};
-use crate::ingest::{Ingest, items, runs};
+use crate::ingest::load::{assert_no_deadlocks, messages, named};
+use crate::ingest::{Ingest, runs};
 
 const WORKERS: usize = 32;
 const ITEMS: i64 = 40;
 
 /// What a worker was told: of each thing, its id and what became of it.
 type Told = HashMap<String, (String, WriteOutcome)>;
-
-/// Detections of which some have a run, some an id of their own, and some both; on two photos.
-async fn detections(app: &App) -> Vec<pb::IngestDetectionsItem> {
-    let photos = [app.photo(A, "site/1.jpg").await, app.photo(A, "site/2.jpg").await];
-    let mut all = items(0..ITEMS, &photos[0].id);
-    for item in &mut all {
-        let detection = item.detection.as_mut().unwrap();
-        if item.sequence % 3 == 0 {
-            detection.id = Uuid::now_v7().to_string();
-            detection.run_id = detection.run_id.take().filter(|_| item.sequence % 6 == 0);
-        }
-        detection.photo_id.clone_from(&photos[usize::try_from(item.sequence % 2).unwrap()].id);
-    }
-    all
-}
 
 /// Photos of which some have an id of their own.
 fn photos() -> Vec<pb::Photo> {
@@ -145,7 +130,7 @@ async fn assert_detections_once(
     call: impl for<'a> Fn(&'a App, usize, Vec<Vec<pb::IngestDetectionsItem>>) -> Worker<'a>,
 ) {
     let app = App::start().await;
-    let all = detections(&app).await;
+    let all = named(&app, ITEMS).await;
 
     let workers = (0..WORKERS).map(|worker| call(&app, worker, messages(worker, all.clone())));
     let told = at_once(&app, workers).await;

@@ -168,3 +168,20 @@ async fn create_photo_makes_one_row_when_sixteen_try() {
     assert!(answers.iter().all(|(photo, _)| photo == &answers[0].0));
     assert_eq!(app.count("select count(*) from companycam_photos.photos").await, 1);
 }
+
+#[tokio::test]
+async fn create_photo_is_aborted_when_what_has_its_key_comes_and_goes() {
+    let app = App::start().await;
+    app.photo(A, "1.jpg").await;
+    app.hide_from_readers("photos").await;
+
+    let new = pb::Photo { mime_type: Some("image/png".to_owned()), ..photo(A.house, "1.jpg") };
+    let request = pb::CreatePhotoRequest { photo: Some(new) };
+    let machine = app.photos(A.as_service()).create_photo(request.clone()).await.unwrap_err();
+    let person = app.photos(A.as_member()).create_photo(request).await.unwrap_err();
+
+    assert_error(&machine, Code::Aborted, "CONCURRENT_CHANGE");
+    // A person may have met a photo of another project.
+    assert_error(&person, Code::AlreadyExists, "PHOTO_ALREADY_EXISTS");
+    assert_eq!(app.count("select count(*) from companycam_photos.photos").await, 1);
+}

@@ -158,3 +158,20 @@ async fn stream_whose_connection_dies_ends_without_acknowledging_and_sending_aga
     assert!(again.values().all(|ack| ack.status.is_none()));
     assert_eq!(runs(&app).await, [1; 50]);
 }
+
+#[tokio::test]
+async fn stream_ends_without_acknowledging_when_what_an_item_meets_comes_and_goes() {
+    let app = App::start().await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    Ingest::open(&app, A.as_service()).await.whole(items(0..1, &photo.id)).await;
+    // There for the insert, and gone for what explains its refusal.
+    app.hide_from_readers("detections").await;
+    let mut ingest = Ingest::open(&app, A.as_service()).await;
+
+    ingest.send(items(0..3, &photo.id)).await;
+    let (acks, end) = ingest.rest().await;
+
+    assert!(details(end.as_ref().unwrap_err()).retry_info().is_some());
+    assert_eq!((acks.len(), told(end)), (0, (Code::Aborted, "CONCURRENT_CHANGE".to_owned())));
+    assert_eq!(runs(&app).await, [1; 3]);
+}

@@ -13,6 +13,21 @@ use crate::random::Random;
 
 const ITEMS: i64 = 600;
 
+/// Items on two photos of which some have a run, every third an id of its own, and every sixth both.
+pub async fn named(app: &App, count: i64) -> Vec<pb::IngestDetectionsItem> {
+    let photos = [app.photo(A, "site/1.jpg").await, app.photo(A, "site/2.jpg").await];
+    let mut all = items(0..count, &photos[0].id);
+    for item in &mut all {
+        let detection = item.detection.as_mut().unwrap();
+        if item.sequence % 3 == 0 {
+            detection.id = Uuid::now_v7().to_string();
+            detection.run_id = detection.run_id.take().filter(|_| item.sequence % 6 == 0);
+        }
+        detection.photo_id.clone_from(&photos[usize::try_from(item.sequence % 2).unwrap()].id);
+    }
+    all
+}
+
 /// The items in an order of the worker's own, in messages of one to forty.
 pub fn messages<T>(worker: usize, mut items: Vec<T>) -> Vec<Vec<T>> {
     let third = items.len() / 3;
@@ -33,17 +48,7 @@ pub fn messages<T>(worker: usize, mut items: Vec<T>) -> Vec<Vec<T>> {
 #[tokio::test]
 async fn eight_workers_with_the_same_items_store_each_once_and_are_all_answered() {
     let app = App::start().await;
-    let photos = [app.photo(A, "site/1.jpg").await, app.photo(A, "site/2.jpg").await];
-    let mut all = items(0..ITEMS, &photos[0].id);
-    for item in &mut all {
-        let detection = item.detection.as_mut().unwrap();
-        // Every third by an id of its own, every sixth by both; and on two photos.
-        if item.sequence % 3 == 0 {
-            detection.id = Uuid::now_v7().to_string();
-            detection.run_id = detection.run_id.take().filter(|_| item.sequence % 6 == 0);
-        }
-        detection.photo_id.clone_from(&photos[usize::try_from(item.sequence % 2).unwrap()].id);
-    }
+    let all = named(&app, ITEMS).await;
 
     let workers = (0..8).map(|worker| {
         let (app, all) = (&app, all.clone());
