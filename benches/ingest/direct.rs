@@ -12,17 +12,19 @@ use super::rows::{Batch, context, insert};
 use super::server::{ORGANIZATION, PROJECT, Server};
 
 /// Columns that COPY fills; the others have defaults.
-const COPY: &str = "copy companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type,
-    model_version, results, confidence, processing_time_ms, created_at, updated_at, content_digest)
+const COPY: &str = "copy companycam_photos.detections (organization_id, id, project_id, photo_id, photo_created_at,
+    detection_type, model_version, results, object_count, confidence, processing_time_ms, created_at, updated_at, content_digest)
     from stdin (format binary)";
-const COPY_TYPES: [Type; 12] = [
+const COPY_TYPES: [Type; 14] = [
     Type::UUID,
     Type::UUID,
     Type::UUID,
     Type::UUID,
+    Type::TIMESTAMPTZ,
     Type::TEXT,
     Type::TEXT,
     Type::JSONB,
+    Type::INT4,
     Type::FLOAT8,
     Type::INT4,
     Type::TIMESTAMPTZ,
@@ -110,14 +112,16 @@ impl Copy {
         let sink = self.client.copy_in(COPY).await?;
         let mut writer = pin!(BinaryCopyInWriter::new(sink, &COPY_TYPES));
         for row in 0..batch.ids.len() {
-            let values: [&(dyn ToSql + Sync); 12] = [
+            let values: [&(dyn ToSql + Sync); 14] = [
                 &self.organization,
                 &batch.ids[row],
                 &self.project,
                 &batch.photos[row],
+                &batch.at,
                 &batch.types[row],
                 &batch.models[row],
                 &batch.results[row],
+                &2i32,
                 &batch.confidences[row],
                 &batch.processing_times[row],
                 &batch.at,

@@ -68,12 +68,12 @@ pub async fn detections(server: &Server, photos: usize, (from, to, all): (usize,
                  select number, now() - interval '{DAYS} days' * (1 - number::float8 / {all}) as at
                  from generate_series({begin}, {end}) number
              ), stored as (
-                 insert into companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type,
-                     model_version, results, confidence, processing_time_ms, created_at, updated_at, content_digest)
+                 insert into companycam_photos.detections (organization_id, id, project_id, photo_id,
+                     photo_created_at, detection_type, model_version, results, object_count, confidence, processing_time_ms, created_at, updated_at, content_digest)
                  select '{ORGANIZATION}',
                      encode(overlay(uuid_send(gen_random_uuid()) placing substring(
                          int8send((extract(epoch from at) * 1000)::bigint) from 3) from 1 for 6), 'hex')::uuid,
-                     '{PROJECT}', {photo}, '{DETECTION_TYPE}', '{MODEL}', '{results}', {confidence},
+                     '{PROJECT}', {photo}, at, '{DETECTION_TYPE}', '{MODEL}', '{results}', 2, {confidence},
                      {PROCESSING_TIME_MS}, at, at, uuid_send(gen_random_uuid())
                  from made order by number
                  returning organization_id, created_at, id, project_id, photo_id, detection_type, model_version,

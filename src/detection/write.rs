@@ -22,19 +22,26 @@ pub const INSERT: Sql = sql!(
     INSERT,
     "with d as (
          insert into companycam_photos.detections as d
-           (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence,
-            processing_time_ms, created_at, updated_at, content_digest)
-         select p.organization_id, u.id, p.project_id, p.id, u.detection_type, u.model_version, u.run_id, u.results,
-                u.confidence, u.processing_time_ms, $11, $11, u.content_digest
+           (organization_id, id, project_id, photo_id, photo_created_at, detection_type, model_version, run_id, results,
+            object_count, confidence, processing_time_ms, created_at, updated_at, content_digest)
+         select p.organization_id, u.id, p.project_id, p.id, p.created_at, u.detection_type, u.model_version, u.run_id,
+                u.results, jsonb_array_length(u.results -> 'objects'), u.confidence, u.processing_time_ms, $11, $11, u.content_digest
          from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::float8[], $9::int[], $10::bytea[])
               as u (id, photo_id, detection_type, model_version, run_id, results, confidence, processing_time_ms, content_digest)
          join lateral (
-             select p.organization_id, p.project_id, p.id from companycam_photos.photos p
+             select p.organization_id, p.project_id, p.id, p.created_at from companycam_photos.photos p
              where p.organization_id = $1 and p.id = u.photo_id offset 0
          ) p on true
          on conflict do nothing
-         returning d.organization_id, d.created_at, d.id, d.project_id, d.photo_id, d.model_version, d.processing_time_ms,
-                   d.detection_type
+         returning d.organization_id, d.created_at, d.id, d.project_id, d.photo_id, d.photo_created_at, d.model_version,
+                   d.processing_time_ms, d.detection_type, d.results
+     ), label as (
+         insert into companycam_photos.detection_labels as l
+           (organization_id, label, photo_created_at, photo_id, detection_id, project_id)
+         select d.organization_id, o.label, d.photo_created_at, d.photo_id, d.id, d.project_id
+         from d cross join lateral (
+             select distinct object ->> 'label' as label from jsonb_array_elements(d.results -> 'objects') object
+         ) o
      ), event as (
          insert into companycam_photos.detection_events as e
            (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
@@ -189,11 +196,18 @@ pub(crate) async fn review(
     Detection::try_from(tx.query_one(&REVIEW, params).await?)
 }
 
-/// Index: detections_pkey.
+/// Index: detections_pkey, detection_labels_pkey.
 const DELETE: Sql = sql!(
     DELETE,
     "with d as (
          delete from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2) returning d.*
+     ), label as (
+         delete from companycam_photos.detection_labels l
+         using d cross join lateral (
+             select distinct object ->> 'label' as label from jsonb_array_elements(d.results -> 'objects') object
+         ) o
+         where l.organization_id = $1 and l.label = o.label and l.photo_created_at = d.photo_created_at
+           and l.photo_id = d.photo_id and l.detection_id = d.id
      ), event as (
          insert into companycam_photos.detection_events as e
            (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)

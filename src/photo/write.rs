@@ -215,16 +215,26 @@ pub(super) fn apply(mut photo: Photo, change: &Change) -> Photo {
     photo
 }
 
-/// History first, then the counts, then the photo, whose detections, tags and feedback go by cascade.
+/// History and labels first, then the counts, then the photo, whose detections, tags and feedback go by cascade.
 ///
-/// Index: detections_photo_id_created_at_idx.
-const DELETE_EVENTS: Sql = sql!(
-    DELETE_EVENTS,
-    "insert into companycam_photos.detection_events as e
+/// Index: detections_photo_id_created_at_idx, detection_labels_pkey.
+const LEAVE: Sql = sql!(
+    LEAVE,
+    "with d as materialized (
+         select d.* from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $2
+     ), label as (
+         delete from companycam_photos.detection_labels l
+         using d cross join lateral (
+             select distinct object ->> 'label' as label from jsonb_array_elements(d.results -> 'objects') object
+         ) o
+         where l.organization_id = $1 and l.label = o.label and l.photo_created_at = d.photo_created_at
+           and l.photo_id = d.photo_id and l.detection_id = d.id
+     )
+     insert into companycam_photos.detection_events as e
        (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
      select d.organization_id, $3, gen_random_uuid(), d.project_id, d.photo_id, d.id, 'deleted', d.model_version, d.processing_time_ms,
             jsonb_build_object('detection_type', d.detection_type)
-     from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = $2"
+     from d"
 );
 /// Index: photos_pkey, detections_photo_id_created_at_idx, tags_photo_id_tag_source_key, feedback_detection_id_created_at_idx.
 const DELETE: Sql = sql!(
@@ -243,7 +253,7 @@ const DELETE: Sql = sql!(
 
 /// Deletes a locked photo with everything on it.
 pub(super) async fn delete(tx: &Tx, id: PhotoId) -> Result<Deleted> {
-    tx.query(&DELETE_EVENTS, &[tx.organization(), &id, &now()]).await?;
+    tx.query(&LEAVE, &[tx.organization(), &id, &now()]).await?;
     let row = tx.query_one(&DELETE, &[tx.organization(), &id]).await?;
     Ok(Deleted {
         s3_key: row.try_get("s3_key")?,

@@ -45,8 +45,8 @@ impl TryFrom<Row> for TagCount {
 const ADD: Sql = sql!(
     ADD,
     "insert into companycam_photos.tags as t
-       (organization_id, id, project_id, photo_id, tag, tag_folded, source, confidence, created_at)
-     select p.organization_id, u.id, p.project_id, p.id, u.tag, u.tag_folded, u.source, u.confidence, $8
+       (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, confidence, created_at)
+     select p.organization_id, u.id, p.project_id, p.id, p.created_at, u.tag, u.tag_folded, u.source, u.confidence, $8
      from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::float8[])
           as u (photo_id, id, tag, tag_folded, source, confidence)
      join companycam_photos.photos p on p.organization_id = $1 and p.id = u.photo_id
@@ -122,7 +122,7 @@ pub(super) async fn read_back(tx: &Tx, addition: &Addition) -> Result<Vec<Tag>> 
 
 /// Removes nothing when a photo is missing, so that one statement can be the whole transaction.
 ///
-/// Index: photos_pkey, tags_tag_photo_id_idx.
+/// Index: photos_pkey, tags_tag_photo_created_at_idx.
 const REMOVE: Sql = sql!(
     REMOVE,
     "with missing as materialized (
@@ -217,14 +217,14 @@ macro_rules! counts {
         )
     };
 }
-/// Index: tags_tag_photo_id_idx*.
+/// Index: tags_tag_photo_created_at_idx*.
 const COUNTS_BY_COUNT: Sql = counts!(
     COUNTS_BY_COUNT,
     " group by t.tag_folded
       having $4::bigint is null or count(distinct t.photo_id) < $4 or (count(distinct t.photo_id) = $4 and t.tag_folded > $5::text)",
     "count desc, t.tag_folded"
 );
-/// Index: tags_tag_photo_id_idx*.
+/// Index: tags_tag_photo_created_at_idx*.
 const COUNTS_BY_TAG: Sql = counts!(
     COUNTS_BY_TAG,
     " and ($4::bigint is null or t.tag_folded > $5::text)

@@ -79,20 +79,24 @@ from shots order by n;
 -- One run on each photo, a second one on some; half of them are reviewed, and two in three of those confirmed.
 create temp table runs as
 select s.*, s.n + run * 110000 as run_n, pg_temp.detection(s.prefix, s.n + run * 110000) as detection_id, 'model-' || (s.nth + run) % 8 as model_version,
-       (array['damage', 'material', 'volume'])[1 + s.nth % 3] as detection_type, (s.nth + run) % 2 = 0 as reviewed, (s.nth + run) % 6 > 1 as confirmed
+       (array['damage', 'material', 'volume'])[1 + s.nth % 3] as detection_type, 'label ' || s.nth % 40 as label, (s.nth + run) % 2 = 0 as reviewed, (s.nth + run) % 6 > 1 as confirmed
 from shots s, generate_series(0, 1) as run
 where run = 0 or s.nth % 10 = 1;
 
 insert into companycam_photos.detections
-    (organization_id, id, project_id, photo_id, detection_type, model_version, run_id, results, confidence, processing_time_ms, created_at,
-     updated_at, user_confirmed, user_feedback, content_digest)
-select organization_id, detection_id, project_id, photo_id, detection_type, model_version, case when nth % 4 < 2 then 'run-' || run_n end,
-       '{"objects": [{"object_id": "o1", "label": "crack", "confidence": 0.75}]}', case when nth % 50 > 0 then nth % 1000 / 1000.0 end, 250,
+    (organization_id, id, project_id, photo_id, photo_created_at, detection_type, model_version, run_id, results, object_count,
+     confidence, processing_time_ms, created_at, updated_at, user_confirmed, user_feedback, content_digest)
+select organization_id, detection_id, project_id, photo_id, at, detection_type, model_version, case when nth % 4 < 2 then 'run-' || run_n end,
+       jsonb_build_object('objects', jsonb_build_array(jsonb_build_object('object_id', 'o1', 'label', label, 'confidence', 0.75))), 1, case when nth % 50 > 0 then nth % 1000 / 1000.0 end, 250,
        at + interval '1 minute', at + interval '1 minute', reviewed and confirmed,
        case when reviewed then jsonb_build_object(
            'feedback_id', pg_temp.feedback(prefix, run_n * 2 + 1), 'user_id', user_id, 'verdict', case when confirmed then 'confirm' else 'reject' end,
            'edits', '[]'::jsonb, 'comment', '', 'create_time', '2026-01-01T00:00:00Z') end,
        decode(md5('detection ' || run_n), 'hex')
+from runs order by run_n;
+
+insert into companycam_photos.detection_labels (organization_id, label, photo_created_at, photo_id, detection_id, project_id)
+select organization_id, label, at, photo_id, detection_id, project_id
 from runs order by run_n;
 
 insert into companycam_photos.detection_events
@@ -113,8 +117,8 @@ order by run_n, second;
 
 -- A model's tag on each photo, a person's on every second one; some words are more frequent than others.
 insert into companycam_photos.tags
-    (organization_id, id, project_id, photo_id, tag, tag_folded, source, confidence, created_at)
-select organization_id, pg_temp.tag(prefix, n * 2 + person), project_id, photo_id, 'Word ' || word, 'word ' || word,
+    (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, confidence, created_at)
+select organization_id, pg_temp.tag(prefix, n * 2 + person), project_id, photo_id, at, 'Word ' || word, 'word ' || word,
        case person when 0 then 'ai' else 'user' end, case person when 0 then n % 100 / 100.0 end, at + interval '1 minute'
 from shots, generate_series(0, 1) as person, lateral (select (nth % 30 * (nth % 17) + person) % 300 as word) as w
 where person = 0 or nth % 2 = 0

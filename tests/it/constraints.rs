@@ -58,7 +58,7 @@ impl Scene {
              select p.organization_id, '{admin}', p.id, now() from projects p where p.name = 'Yard';
              update photos set user_id = '{member}' where s3_key = 'house/3.jpg';
              update detections set run_id = 'run-1' where id = '{run}';
-             insert into tags select organization_id, gen_random_uuid(), project_id, '{tagged}', tag, tag_folded, source, confidence, created_at
+             insert into tags select organization_id, gen_random_uuid(), project_id, '{tagged}', tag, tag_folded, source, confidence, created_at, photo_created_at
              from tags limit 1",
             admin = A.admin,
             member = A.member,

@@ -26,13 +26,14 @@ use uuid::Uuid;
 use crate::cluster::{TestDatabase, connect};
 
 /// Every table of the schema.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 10] = [
     "organizations",
     "users",
     "projects",
     "project_members",
     "photos",
     "detections",
+    "detection_labels",
     "detection_events",
     "tags",
     "feedback",

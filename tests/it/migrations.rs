@@ -182,8 +182,8 @@ async fn row_security_hides_orphans_from_a_validation_outside_of_our_sessions() 
     let database = TestDatabase::clone_template().await;
     let admin = connect(&database.superuser()).await;
     let orphan = "set session_replication_role = replica;
-                  insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at)
-                  select id, gen_random_uuid(), id, id, 'x', 'x', 'user', now() from companycam_photos.organizations";
+                  insert into companycam_photos.tags (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at)
+                  select id, gen_random_uuid(), id, id, now(), 'x', 'x', 'user', now() from companycam_photos.organizations";
     admin.batch_execute(orphan).await.unwrap();
 
     let key = "set role photometa_owner; alter table companycam_photos.tags add constraint tags_project_id_fkey
@@ -225,7 +225,7 @@ async fn history_with_a_gap_is_refused() {
 async fn what_was_done_before_a_failure_is_told() {
     let database = TestDatabase::clone_template().await;
     let admin = connect(&database.superuser()).await;
-    admin.batch_execute("create view public.pinned as select * from companycam_photos.tags").await.unwrap();
+    admin.batch_execute("create view public.pinned as select id from companycam_photos.tags").await.unwrap();
 
     let error = Migrator::connect(&database.superuser()).await.unwrap().down(0).await.unwrap_err();
 

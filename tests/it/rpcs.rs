@@ -50,7 +50,8 @@ pub const RPCS: &[Rpc] = &[
     rpc(
         "DetectionService/CreateDetection",
         WRITERS,
-        r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-1", "processing_time": "0.1s"}}"#,
+        r#"{"detection": {"photo_id": "$photo", "detection_type": "DETECTION_TYPE_DAMAGE", "model_version": "new-1", "processing_time": "0.1s",
+            "results": {"objects": [{"label": "crack"}]}}}"#,
     ),
     rpc(
         "DetectionService/BatchCreateDetections",

@@ -190,7 +190,7 @@ async fn leakproof_operators_are_those_the_queries_count_on() {
 }
 
 /// Constraints that no `on_constraint` names, and why their violation never reaches a client as our bug.
-const HANDLED: [(&str, &str); 18] = [
+const HANDLED: [(&str, &str); 19] = [
     ("organizations_pkey", "on conflict do nothing, then explained"),
     ("organizations_name_key", "on conflict do nothing, then explained"),
     ("users_pkey", "on conflict do nothing, then explained"),
@@ -203,6 +203,7 @@ const HANDLED: [(&str, &str); 18] = [
     ("detections_pkey", "on conflict do nothing, then explained"),
     ("detections_run_key", "on conflict do nothing, then explained"),
     ("detections_photo_id_fkey", "the photo is read first; a race is run again"),
+    ("detection_labels_pkey", "made of new detections and their distinct labels"),
     ("detection_events_pkey", "made of ids that are unique"),
     ("tags_pkey", "an id that the server makes"),
     ("tags_photo_id_tag_source_key", "on conflict do update"),

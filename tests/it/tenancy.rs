@@ -129,7 +129,7 @@ async fn no_role_writes_rows_of_another_organization() {
                 B.id
             ),
             format!(
-                "insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at) values ('{}', gen_random_uuid(), '{project}', '{photo}', 't', 't', '{}', now())",
+                "insert into companycam_photos.tags (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at) values ('{}', gen_random_uuid(), '{project}', '{photo}', now(), 't', 't', '{}', now())",
                 B.id,
                 if role == "org_service" { "ai" } else { "user" }
             ),
@@ -162,8 +162,8 @@ async fn foreign_key_tells_a_foreign_photo_not_from_an_invented_one() {
     let login = connect(&app.database.app()).await;
     let insert = |project: &str, photo: &str| {
         format!(
-            r#"insert into companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type, model_version, results, created_at, updated_at, content_digest)
-             values ('{}', gen_random_uuid(), '{project}', '{photo}', 'damage', 'm', '{{"objects": []}}', now(), now(), decode(repeat('00', 16), 'hex'))"#,
+            r#"insert into companycam_photos.detections (organization_id, id, project_id, photo_id, photo_created_at, detection_type, model_version, results, object_count, created_at, updated_at, content_digest)
+             values ('{}', gen_random_uuid(), '{project}', '{photo}', now(), 'damage', 'm', '{{"objects": []}}', 0, now(), now(), decode(repeat('00', 16), 'hex'))"#,
             A.id
         )
     };
@@ -213,8 +213,8 @@ async fn tags_are_written_by_their_own_kind_only() {
     let login = connect(&app.database.app()).await;
     let insert = |source: &str| {
         format!(
-            "insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at)
-             values ('{}', gen_random_uuid(), '{}', '{}', 'new', 'new', '{source}', now())",
+            "insert into companycam_photos.tags (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at)
+             values ('{}', gen_random_uuid(), '{}', '{}', now(), 'new', 'new', '{source}', now())",
             A.id, A.house, world.photos[0].id
         )
     };

@@ -258,15 +258,22 @@ const HATCH: &str = "
         select $1, photo_id, project_id, $2, 'canary', photo_id::text, now(), now(), now(), decode(repeat('00', 16), 'hex') from ids
     ), d as (
         insert into companycam_photos.detections
-          (organization_id, id, project_id, photo_id, detection_type, model_version, results, created_at, updated_at, content_digest)
-        select $1, detection_id, project_id, photo_id, 'damage', 'canary', '{\"objects\": []}', now(), now(), decode(repeat('00', 16), 'hex') from ids
+          (organization_id, id, project_id, photo_id, photo_created_at, detection_type, model_version, results, object_count, created_at,
+           updated_at, content_digest)
+        select $1, detection_id, project_id, photo_id, now(), 'damage', 'canary', '{\"objects\": []}', 0, now(), now(),
+               decode(repeat('00', 16), 'hex') from ids
+    ), l as (
+        insert into companycam_photos.detection_labels (organization_id, label, photo_created_at, photo_id, detection_id, project_id)
+        select $1, 'canary', now(), photo_id, detection_id, project_id from ids
     ), e as (
         insert into companycam_photos.detection_events
           (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version)
         select $1, now(), detection_id, project_id, photo_id, detection_id, 'created', 'canary' from ids
     ), t as (
-        insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at)
-        select $1, gen_random_uuid(), project_id, photo_id, 'canary', 'canary', source, now() from ids, (values ('ai'), ('user')) s (source)
+        insert into companycam_photos.tags
+          (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at)
+        select $1, gen_random_uuid(), project_id, photo_id, now(), 'canary', 'canary', source, now()
+        from ids, (values ('ai'), ('user')) s (source)
     )
     insert into companycam_photos.feedback
       (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, created_at, content_digest)

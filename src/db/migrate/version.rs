@@ -32,6 +32,7 @@ pub const VERSIONS: &[Version] = versions![
     "0007" "event_columns",
     "0008" "json_checks",
     "0009" "json_checks_validated",
+    "0010" "search",
 ];
 
 /// The version this program was written for.

@@ -109,7 +109,11 @@ async fn every_rpc_says_nothing_of_what_the_database_refuses() {
         let app = App::start().await;
         let world = World::grow(&app, A).await;
         let words = Words::read(&app).await;
-        let time = if table == "detection_events" { "occurred_at" } else { "created_at" };
+        let time = match table {
+            "detection_events" => "occurred_at",
+            "detection_labels" => "photo_created_at",
+            _ => "created_at",
+        };
         app.postgres.batch_execute("set search_path = companycam_photos").await.unwrap();
         let put = |sql: &str| sql.replace("$table", table).replace("$time", time);
         let mut hits = 0;

@@ -174,6 +174,11 @@ pub const BEYOND: &[Entry] = &[
     beyond("detections_user_feedback_check", "update detections set user_feedback = '[]'", "the server makes it"),
     beyond("detections_content_digest_check", "update detections set content_digest = ''", "the server makes it"),
     beyond(
+        "detection_labels_pkey",
+        "insert into detection_labels select l.* from detection_labels l limit 1",
+        "the server writes each label of a new detection once",
+    ),
+    beyond(
         "detection_events_pkey",
         "update detection_events set id = '$nobody', occurred_at = 'epoch'",
         "the server makes the ids, or they are those of new detections",

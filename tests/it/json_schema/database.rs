@@ -183,7 +183,7 @@ async fn insert_past_the_service_is_refused_when_its_results_are_no_results() {
     let id = arrange(&app).await;
     let insert = "insert into companycam_photos.detections
         select organization_id, gen_random_uuid(), project_id, photo_id, detection_type, model_version, run_id, $1, confidence,
-               processing_time_ms, created_at, updated_at, user_confirmed, user_feedback, version, content_digest
+               processing_time_ms, created_at, updated_at, user_confirmed, user_feedback, version, content_digest, photo_created_at, object_count
         from companycam_photos.detections where id = $2";
 
     assert_guarded(&app, insert, "detections_results_check", id, spoilt(&results(), &RESULTS), &results()).await;

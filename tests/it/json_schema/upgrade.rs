@@ -126,7 +126,7 @@ async fn up_names_the_constraint_and_the_query_the_row_when_one_breaks_it() {
         let row = app.postgres.query(query, &[&(constraint == "feedback_edits_check")]).await.unwrap().swap_remove(0);
         assert_eq!(named, format!("{constraint}|{}\n", row.try_get::<_, String>(0).unwrap()));
         write(&app, statement, &right, id).await.unwrap();
-        assert_eq!(migrator.up().await.unwrap().len(), 1);
+        assert_eq!(migrator.up().await.unwrap().len(), VERSIONS.len() - before() as usize - 1);
         assert_eq!(not_validated(&app).await, 0);
     }
 }

@@ -122,7 +122,7 @@ pub const CASES: &[Case] = &[
         "PhotoService/DeletePhoto",
         r#"{"id": "$doomed_photo"}"#,
         &[
-            ("photo::write::DELETE_EVENTS", "detections_photo_id_created_at_idx"),
+            ("photo::write::LEAVE", "detections_photo_id_created_at_idx"),
             ("photo::write::DELETE", "photos_pkey"),
             ("photo::write::DELETE", "detections_photo_id_created_at_idx"),
             ("photo::write::DELETE", "tags_photo_id_tag_source_key"),
