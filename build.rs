@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .extern_path(".google.protobuf.Struct", "crate::json::Struct")
         .codec_path("crate::codec::Codec")
         .compile_fds(prost_types_of(&descriptor)?)?;
     Ok(())

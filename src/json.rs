@@ -1,28 +1,42 @@
-//! Free JSON: google.protobuf.Struct on the wire, serde_json inside, JSONB in the database. What PostgreSQL
-//! or JSON cannot keep is refused here, before the database is asked.
+//! Free JSON: google.protobuf.Struct on the wire, text inside, JSONB in the database. What PostgreSQL or JSON cannot
+//! keep is refused here, before the database is asked. What the database keeps is shown without building a tree.
 
+mod message;
+mod transcode;
+
+use prost_types::Value as PbValue;
 use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Value as PbValue};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Number, Value};
 
+pub use self::message::Struct;
 use crate::check::{At, Violations};
 
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
 
-/// Reads a JSON object of at most `max_bytes` as compact text.
-pub fn object(checks: &mut Violations, at: &At<'_>, value: Struct, max_bytes: usize) -> Value {
-    let value = nested(checks, at, value);
-    text(checks, at, &value, max_bytes);
-    value
+/// Reads a JSON object of at most `max_bytes` as compact text, for those who look into it and for those who keep it.
+pub fn object(checks: &mut Violations, at: &At<'_>, value: Struct, max_bytes: usize) -> (Value, Box<RawValue>) {
+    let value = checked(checks, at, value);
+    let text = text(checks, at, &value, max_bytes);
+    (value, text)
 }
 
 /// Reads a JSON object whose size is bounded by what it is part of.
-pub fn nested(checks: &mut Violations, at: &At<'_>, value: Struct) -> Value {
+pub fn nested(checks: &mut Violations, at: &At<'_>, value: Struct) -> Box<RawValue> {
+    raw(&checked(checks, at, value))
+}
+
+fn checked(checks: &mut Violations, at: &At<'_>, value: Struct) -> Value {
     let mut problem = None;
-    let value = read_object(value, 1, &mut problem);
+    let value = match value.into_tree() {
+        Ok(tree) => read_object(tree, 1, &mut problem),
+        Err(error) => {
+            problem = Some(format!("cannot be decoded: {error}"));
+            Value::Null
+        }
+    };
     if let Some(problem) = problem {
         checks.refuse(at, problem);
     }
@@ -45,7 +59,7 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-fn read_object(object: Struct, depth: usize, problem: &mut Option<String>) -> Value {
+fn read_object(object: prost_types::Struct, depth: usize, problem: &mut Option<String>) -> Value {
     if depth > MAX_DEPTH {
         *problem = Some(format!("is nested more than {MAX_DEPTH} levels deep"));
         return Value::Null;
@@ -95,25 +109,13 @@ pub fn number(number: f64) -> Option<Value> {
     Number::from_f64(number).map(Value::Number)
 }
 
-/// Shows a stored JSON object as the wire does; anything else shows as an empty object.
-pub fn to_struct(value: Value) -> Struct {
-    match value {
-        Value::Object(fields) => {
-            Struct { fields: fields.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
-        }
-        _ => Struct::default(),
+/// Shows a stored JSON object as the wire does. What is nested more than [`MAX_DEPTH`] levels deep shows as null, because
+/// clients' decoders refuse deeper messages; what is no object shows as an empty one.
+pub fn to_struct(kept: &RawValue) -> Struct {
+    let mut bytes = Vec::with_capacity(kept.get().len());
+    if let Err(error) = transcode::object(kept, &mut bytes) {
+        tracing::warn!(%error, "stored JSON is shown as an empty object");
+        bytes.clear();
     }
-}
-
-fn to_value(value: Value) -> PbValue {
-    PbValue {
-        kind: Some(match value {
-            Value::Null => Kind::NullValue(0),
-            Value::Bool(flag) => Kind::BoolValue(flag),
-            Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
-            Value::String(text) => Kind::StringValue(text),
-            Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(to_value).collect() }),
-            object @ Value::Object(_) => Kind::StructValue(to_struct(object)),
-        }),
-    }
+    Struct::encoded(bytes)
 }

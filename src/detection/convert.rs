@@ -340,7 +340,10 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
 
 fn show_results(results: Results) -> pb::DetectionResults {
     let Results { objects, extra } = results;
-    pb::DetectionResults { objects: objects.into_iter().map(object::show).collect(), extra: extra.map(json::to_struct) }
+    pb::DetectionResults {
+        objects: objects.into_iter().map(object::show).collect(),
+        extra: extra.as_deref().map(json::to_struct),
+    }
 }
 
 fn shown_feedback(kept: &Value, full: bool) -> pb::UserFeedback {

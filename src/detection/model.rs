@@ -1,5 +1,7 @@
 //! Detections as plain data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,26 +11,27 @@ use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId, ProjectId};
 
 /// What a model saw in a photo, and how it is kept: `{"objects": […], "extra": {…}}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Results {
     /// The objects, in the model's order.
     pub objects: Vec<Object>,
     /// Whatever else the model says of the photo; a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub extra: Option<Value>,
+    pub extra: Option<Box<RawValue>>,
 }
 
 impl Results {
     /// Reads what it can of a document that has another shape.
-    pub fn of(kept: &Value) -> Self {
-        let objects = kept.get("objects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Self { objects: objects.iter().map(Object::of).collect(), extra: kept.get("extra").cloned() }
+    pub fn of(kept: &RawValue) -> Self {
+        let members = members(kept);
+        let objects: Vec<&RawValue> = member(&members, "objects").unwrap_or_default();
+        Self { objects: objects.into_iter().map(Object::of).collect(), extra: member(&members, "extra") }
     }
 }
 
 /// An object in a photo.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Object {
     /// Given, or made; unique in its detection.
@@ -46,22 +49,34 @@ pub struct Object {
     pub polygon: Option<Polygon>,
     /// Whatever else the model says of it; a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attributes: Option<Value>,
+    pub attributes: Option<Box<RawValue>>,
 }
 
 impl Object {
     /// Reads what it can of an object that has another shape.
-    pub fn of(kept: &Value) -> Self {
-        let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    pub fn of(kept: &RawValue) -> Self {
+        let members = members(kept);
         Self {
-            object_id: text("object_id"),
-            label: text("label"),
-            confidence: kept.get("confidence").and_then(Value::as_f64),
-            bounding_box: kept.get("box").and_then(|found| Rectangle::deserialize(found).ok()),
-            polygon: kept.get("polygon").and_then(|outline| Polygon::deserialize(outline).ok()),
-            attributes: kept.get("attributes").cloned(),
+            object_id: member(&members, "object_id").unwrap_or_default(),
+            label: member(&members, "label").unwrap_or_default(),
+            confidence: member(&members, "confidence"),
+            bounding_box: member(&members, "box"),
+            polygon: member(&members, "polygon"),
+            attributes: member(&members, "attributes"),
         }
     }
+}
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The members of an object; anything else has none.
+fn members(kept: &RawValue) -> Members<'_> {
+    serde_json::from_str(kept.get()).unwrap_or_default()
+}
+
+/// A member, if it is there and has the right shape.
+fn member<'a, T: Deserialize<'a>>(members: &Members<'a>, name: &str) -> Option<T> {
+    members.get(name).and_then(|kept| serde_json::from_str(kept.get()).ok())
 }
 
 /// An outline.

@@ -129,7 +129,7 @@ pub fn show(object: Object) -> pb::DetectedObject {
         r#box: bounding_box.map(show_box),
         pixel_box: None,
         polygon: polygon.map(show_points),
-        attributes: attributes.map(json::to_struct),
+        attributes: attributes.as_deref().map(json::to_struct),
     }
 }
 

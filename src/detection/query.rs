@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
@@ -40,9 +40,9 @@ fn results(row: &Row) -> Result<Option<Results>> {
     if let Ok(results) = row.try_get::<_, Option<Json<Results>>>("results") {
         return Ok(results.map(|Json(results)| results));
     }
-    let kept: Value = row.try_get("results")?;
+    let Json(kept) = row.try_get::<_, Json<&RawValue>>("results")?;
     tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>("id"), "results of another shape are shown in part");
-    Ok(Some(Results::of(&kept)))
+    Ok(Some(Results::of(kept)))
 }
 
 /// Index: photos_pkey.

@@ -11,6 +11,7 @@ use crate::check::{At, Violations};
 use crate::detection::object;
 use crate::detection::{Object, Results};
 use crate::geometry::Rectangle;
+use crate::json::raw;
 use crate::pb::{self, object_edit};
 
 impl EditKind {
@@ -154,7 +155,7 @@ fn edit_from_json(kept: &Value) -> Option<object_edit::Edit> {
         }
         "remove" => Some(object_edit::Edit::Remove(pb::RemoveObject { object_id: text("object_id") })),
         "add" => {
-            let object = value.get("object").map(|kept| object::show(Object::of(kept)));
+            let object = value.get("object").map(|kept| object::show(Object::of(&raw(kept))));
             Some(object_edit::Edit::Add(pb::AddObject { object }))
         }
         _ => None,

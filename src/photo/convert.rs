@@ -1,7 +1,7 @@
 //! Photos between the wire and the model, with the field rules.
 
 use prost_types::FieldMask;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::model::{Change, Fields, Filter, NewPhoto, Order, Photo, SortKey, View};
 use super::{exif, filter};
@@ -88,8 +88,10 @@ fn new_photo(checks: &mut Violations, at: &At<'_>, caller: &Caller, mut photo: p
     (photo.detections, photo.detections_truncated) = (Vec::new(), false);
     let content_digest = digest::of(&photo);
     let s3_key = checks.text(&at.field("s3_key"), std::mem::take(&mut photo.s3_key), 1..=500);
-    let mut fields = fields(checks, at, photo);
-    complete_from_exif(&mut fields);
+    let (mut fields, exif) = fields(checks, at, photo);
+    if let Some(Value::Object(exif)) = exif {
+        complete_from_exif(&mut fields, &exif);
+    }
     NewPhoto {
         id_chosen: id.is_some(),
         id: id.unwrap_or_else(PhotoId::make),
@@ -101,7 +103,8 @@ fn new_photo(checks: &mut Violations, at: &At<'_>, caller: &Caller, mut photo: p
     }
 }
 
-fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> Fields {
+/// Reads the mutable fields; EXIF also for a look into it.
+fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> (Fields, Option<Value>) {
     let pb::Photo {
         // Read by the callers of this function, or output only.
         id: _,
@@ -128,18 +131,19 @@ fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> Fields {
         orientation,
         upload_time,
     } = photo;
-    let exif_at = at.field("exif_data");
     if latitude.is_some() != longitude.is_some() {
         let missing = if latitude.is_none() { "latitude" } else { "longitude" };
         checks.refuse(&at.field(missing), "is required when the other coordinate is given");
     }
-    Fields {
+    let exif_at = at.field("exif_data");
+    let (exif, exif_data) = exif_data.map(|exif| json::object(checks, &exif_at, exif, MAX_EXIF_BYTES)).unzip();
+    let fields = Fields {
         s3_url: checks.text(&at.field("s3_url"), s3_url, 1..=2000),
         file_size_bytes: checks.within(&at.field("file_size_bytes"), file_size_bytes, 0..=i64::MAX),
         mime_type: checks.optional_text(&at.field("mime_type"), mime_type, 100),
         width: checks.within(&at.field("width"), width, 1..=MAX_PIXELS),
         height: checks.within(&at.field("height"), height, 1..=MAX_PIXELS),
-        exif_data: exif_data.map(|exif| json::object(checks, &exif_at, exif, MAX_EXIF_BYTES)),
+        exif_data,
         captured_at: checks.time(&at.field("capture_time"), capture_time),
         latitude: checks.within(&at.field("latitude"), latitude, -90.0..=90.0),
         longitude: checks.within(&at.field("longitude"), longitude, -180.0..=180.0),
@@ -147,12 +151,12 @@ fn fields(checks: &mut Violations, at: &At<'_>, photo: pb::Photo) -> Fields {
             .within(&at.field("orientation"), orientation, 1..=8)
             .and_then(|orientation| i16::try_from(orientation).ok()),
         uploaded_at: checks.time(&at.field("upload_time"), upload_time),
-    }
+    };
+    (fields, exif)
 }
 
 /// Fills what the caller left out with what EXIF says.
-fn complete_from_exif(fields: &mut Fields) {
-    let Some(Value::Object(exif)) = &fields.exif_data else { return };
+fn complete_from_exif(fields: &mut Fields, exif: &Map<String, Value>) {
     fields.captured_at = fields.captured_at.or_else(|| exif::capture_time(exif));
     fields.orientation = fields.orientation.or_else(|| exif::orientation(exif));
     if fields.latitude.is_none() {
@@ -179,7 +183,7 @@ pub(super) fn update(request: pb::UpdatePhotoRequest) -> Result<Change> {
         checks
             .refuse(&At::REQUEST.field("update_mask"), "names one coordinate; latitude and longitude change together");
     }
-    let fields = fields(&mut checks, &at, photo);
+    let (fields, _) = fields(&mut checks, &at, photo);
     checks.finish()?;
     Ok(Change { id, etag, fields, paths })
 }
@@ -295,7 +299,7 @@ pub(super) fn to_pb(photo: Photo) -> pb::Photo {
         mime_type: fields.mime_type,
         width: fields.width,
         height: fields.height,
-        exif_data: fields.exif_data.map(json::to_struct),
+        exif_data: fields.exif_data.as_deref().map(json::to_struct),
         capture_time: fields.captured_at.map(to_pb_time),
         latitude: fields.latitude,
         longitude: fields.longitude,

@@ -1,7 +1,7 @@
 //! Photos as plain data.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::id::{OrganizationId, PhotoId, ProjectId, UserId};
 
@@ -57,7 +57,7 @@ pub struct Fields {
     /// Rows of the stored image.
     pub height: Option<i32>,
     /// EXIF, a JSON object; not read in view BASIC.
-    pub exif_data: Option<Value>,
+    pub exif_data: Option<Box<RawValue>>,
     /// When it was taken.
     pub captured_at: Option<Timestamp>,
     /// Degrees north.

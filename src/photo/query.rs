@@ -1,6 +1,7 @@
 //! Reads of photos.
 
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use super::model::{Fields, Photo, View};
 use crate::db::{Sql, Tx};
@@ -24,7 +25,7 @@ impl TryFrom<Row> for Photo {
                 mime_type: row.try_get("mime_type")?,
                 width: row.try_get("width")?,
                 height: row.try_get("height")?,
-                exif_data: row.try_get("exif_data")?,
+                exif_data: row.try_get::<_, Option<Json<_>>>("exif_data")?.map(|Json(exif)| exif),
                 captured_at: row.try_get("captured_at")?,
                 latitude: row.try_get("latitude")?,
                 longitude: row.try_get("longitude")?,

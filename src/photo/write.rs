@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::types::Json;
+
 use super::model::{Change, Deleted, NewPhoto, Photo};
 use crate::create::{Outcome, Settled, first_of_each, place_of};
 use crate::db::{Params, Sql, Tx};
@@ -77,6 +79,7 @@ pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resul
     macro_rules! column {
         ($($field:tt)+) => { &rows.iter().map(|&index| &items[index].$($field)+).collect::<Vec<_>>() };
     }
+    let exif: Vec<_> = rows.iter().map(|&index| items[index].fields.exif_data.as_deref().map(Json)).collect();
     let digests: Vec<&[u8]> = rows.iter().map(|&index| items[index].content_digest.as_slice()).collect();
     let params: &Params<'_> = &[
         tx.organization(),
@@ -89,7 +92,7 @@ pub(super) async fn insert(tx: &Tx, items: &[NewPhoto], open: &[usize]) -> Resul
         column!(fields.mime_type),
         column!(fields.width),
         column!(fields.height),
-        column!(fields.exif_data),
+        &exif,
         column!(fields.captured_at),
         column!(fields.latitude),
         column!(fields.longitude),
@@ -180,7 +183,7 @@ pub(super) async fn update(tx: &Tx, photo: &Photo) -> Result<Photo> {
                 &fields.mime_type,
                 &fields.width,
                 &fields.height,
-                &fields.exif_data,
+                &fields.exif_data.as_deref().map(Json),
                 &fields.captured_at,
                 &fields.latitude,
                 &fields.longitude,

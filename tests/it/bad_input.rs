@@ -2,9 +2,10 @@
 
 use std::fmt::Debug;
 
+use photometa::json::Struct;
 use photometa::pb;
 use prost_types::value::Kind;
-use prost_types::{FieldMask, Struct, Timestamp, Value};
+use prost_types::{FieldMask, Timestamp, Value};
 use tonic::{Code, Response, Status};
 
 use crate::harness::{A, App, paths, photo, reason};
@@ -32,15 +33,19 @@ pub fn nested(levels: usize, list: bool) -> Struct {
         let kind = if list {
             Kind::ListValue(prost_types::ListValue { values: vec![value] })
         } else {
-            Kind::StructValue(Struct { fields: [("a".to_owned(), value)].into() })
+            Kind::StructValue(tree("a", value))
         };
         value = Value { kind: Some(kind) };
     }
-    Struct { fields: [("a".to_owned(), value)].into() }
+    tree("a", value).into()
+}
+
+fn tree(name: &str, value: Value) -> prost_types::Struct {
+    prost_types::Struct { fields: [(name.to_owned(), value)].into() }
 }
 
 fn json(name: &str, kind: Kind) -> Struct {
-    Struct { fields: [(name.to_owned(), Value { kind: Some(kind) })].into() }
+    tree(name, Value { kind: Some(kind) }).into()
 }
 
 /// JSON that no database keeps, and JSON that is too much.
@@ -53,7 +58,7 @@ pub fn bad_json() -> Vec<Struct> {
         json("a", Kind::NumberValue(f64::INFINITY)),
         json("a", Kind::NumberValue(f64::NEG_INFINITY)),
         json("a", Kind::ListValue(list)),
-        json("a", Kind::StructValue(json("\0", Kind::NullValue(0)))),
+        json("a", Kind::StructValue(tree("\0", Value { kind: Some(Kind::NullValue(0)) }))),
         nested(33, false),
         nested(33, true),
         nested(200, false),

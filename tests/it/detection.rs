@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use photometa::json::MAX_DEPTH;
 use photometa::pb;
+use serde_json::value::RawValue;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -209,16 +211,25 @@ async fn list_detections_shows_in_part_what_somebody_else_wrote_in_another_shape
     let app = App::start().await;
     let photo = app.photo(A, "1.jpg").await;
     let odd = app.detection(A, &photo.id).await;
-    // The check constraint leaves the points of outlines open.
-    let results = r#"{"objects": [{"object_id": "o1", "label": "crack", "polygon": {"points": [0.1, 0.2, 0.3]},
-                                   "box": {"x": 0, "y": 0, "width": 0.5, "height": 0.5}}]}"#;
+    let deep = |levels: usize, inner: &str| format!("{}{inner}{}", r#"{"a": "#.repeat(levels), "}".repeat(levels));
+    let shown = |text: &str| Some(photometa::json::to_struct(&serde_json::from_str::<Box<RawValue>>(text).unwrap()));
+    // The check constraint leaves the points of outlines open, and free JSON.
+    let results = format!(
+        r#"{{"objects": [{{"object_id": "o1", "label": "crack", "polygon": {{"points": [0.1, 0.2, 0.3]}},
+                         "box": {{"x": 0, "y": 0, "width": 0.5, "height": 0.5}}, "attributes": {{"n": 1e400}}}}],
+            "extra": {}}}"#,
+        deep(1000, "true")
+    );
     let write = format!("update companycam_photos.detections set results = '{results}' where id = '{}'", odd.id);
     app.postgres.batch_execute(&write).await.unwrap();
     let mut detections = app.detections(A.as_service());
 
     let request = pb::ListDetectionsRequest { view: pb::DetectionView::Full.into(), ..Default::default() };
     let listed = detections.list_detections(request).await.unwrap().into_inner().detections;
-    let found = &listed[0].results.as_ref().unwrap().objects[0];
+    let results = listed[0].results.as_ref().unwrap();
+    assert_eq!(results.extra, shown(&deep(MAX_DEPTH, "null")));
+    let found = &results.objects[0];
+    assert_eq!(found.attributes, shown("{}"));
     assert_eq!((found.object_id.as_str(), found.label.as_str(), &found.polygon), ("o1", "crack", &None));
     assert_eq!(found.r#box, Some(pb::BoundingBox { x: 0.0, y: 0.0, width: 0.5, height: 0.5 }));
     let request = pb::DeleteDetectionRequest { id: odd.id, ..Default::default() };

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use jsonschema::{Registry, Validator};
+use photometa::json::Struct;
 use photometa::pb::{self, object_edit::Edit};
 use serde_json::{Value, json};
 
@@ -106,13 +107,13 @@ fn shapes() -> Vec<pb::DetectedObject> {
         outline(3, 0.0),
         outline(2000, 1.0 + 9e-7),
         outline(4, -9e-7),
-        says(prost_types::Struct::default()),
+        says(Struct::default()),
         says(nested(32, true)),
         pb::DetectedObject { polygon: outline(5, 1.0).polygon, attributes: Some(nested(2, false)), ..object("") },
     ]
 }
 
-async fn detect(app: &App, photo_id: &str, objects: Vec<pb::DetectedObject>, extra: Option<prost_types::Struct>) {
+async fn detect(app: &App, photo_id: &str, objects: Vec<pb::DetectedObject>, extra: Option<Struct>) {
     let results = Some(pb::DetectionResults { objects, extra });
     let given = pb::Detection { results, ..crate::harness::detection(photo_id) };
     let request = pb::CreateDetectionRequest { detection: Some(given) };
@@ -143,7 +144,7 @@ async fn create_detection_keeps_valid_results_whatever_their_shape() {
         detect(&app, &photos[0].id, vec![shape], None).await;
     }
     detect(&app, &photos[0].id, Vec::new(), None).await;
-    detect(&app, &photos[0].id, Vec::new(), Some(prost_types::Struct::default())).await;
+    detect(&app, &photos[0].id, Vec::new(), Some(Struct::default())).await;
     detect(&app, &photos[0].id, vec![object(""); 1000], None).await;
     let none = pb::Detection { results: None, ..crate::harness::detection(&photos[0].id) };
     let request = pb::BatchCreateDetectionsRequest { detections: vec![none; 2], partial: true };

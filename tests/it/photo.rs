@@ -1,7 +1,7 @@
 //! Photos: retries and conflicts, EXIF unharmed, views, batches, changes, lists.
 
+use photometa::json::Struct;
 use photometa::pb;
-use prost_types::Struct;
 use tonic::{Code, Status};
 
 use crate::harness::{A, App, Who, photo, reason};
@@ -25,9 +25,9 @@ async fn get(app: &App, id: &str, view: pb::PhotoView) -> pb::Photo {
     app.photos(A.as_service()).get_photo(request).await.unwrap().into_inner().photo.unwrap()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as messages have it")]
+#[expect(clippy::unnecessary_wraps, clippy::needless_pass_by_value, reason = "as messages have it and json! makes it")]
 fn exif(value: serde_json::Value) -> Option<Struct> {
-    Some(photometa::json::to_struct(value))
+    Some(photometa::json::to_struct(&photometa::json::raw(&value)))
 }
 
 fn assert_error(status: &Status, code: Code, expected: &str) {

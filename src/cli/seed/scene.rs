@@ -145,7 +145,7 @@ fn photo(company: usize, number: usize, scene: &Scene) -> pb::Photo {
         mime_type: Some("image/jpeg".to_owned()),
         width: Some(width),
         height: Some(height),
-        exif_data: Some(exif(company, number)),
+        exif_data: Some(exif(company, number).into()),
         upload_time: jiff::Timestamp::from_second(taken(company, number) + 95).ok().map(to_pb_time),
         ..pb::Photo::default()
     }
@@ -258,7 +258,7 @@ fn object(
             height: height * high,
         }),
         polygon: None,
-        attributes: (kind == DetectionType::Volume).then_some(Struct { fields: measure }),
+        attributes: (kind == DetectionType::Volume).then(|| Struct { fields: measure }.into()),
     }
 }
 

@@ -68,7 +68,7 @@ async fn create_detection_is_refused_with_a_time_to_retry_when_too_much_waits() 
     let calls = (0..100).map(|number| {
         let mut big = run(&ours.id, &format!("big-{number}"));
         let extra = Struct { fields: BTreeMap::from([("text".to_owned(), text.clone())]) };
-        big.results.as_mut().unwrap().extra = Some(extra);
+        big.results.as_mut().unwrap().extra = Some(extra.into());
         create(&app, A.as_service(), big)
     });
     let calls: Vec<_> = calls.collect();

@@ -1,9 +1,11 @@
 //! EXIF comes back as it went in, and tells time, place and orientation.
 
+use photometa::json::MAX_DEPTH;
 use photometa::pb;
 use serde_json::json;
 
 use super::{create, exif, get};
+use crate::bad_input::nested;
 use crate::harness::{A, App, photo};
 
 #[tokio::test]
@@ -76,4 +78,52 @@ async fn create_photo_reads_time_place_and_orientation_from_exif() {
         let (stored, _) = create(&app, A.as_service(), given).await.unwrap();
         assert_eq!((stored.capture_time, stored.latitude, stored.longitude, stored.orientation), expected);
     }
+}
+
+#[tokio::test]
+async fn list_photos_shows_what_it_can_of_exif_that_others_wrote() {
+    let app = App::start().await;
+    let deep = |levels: usize, inner: &str| format!("{}{inner}{}", r#"{"a": "#.repeat(levels), "}".repeat(levels));
+    let rows = [
+        (deep(MAX_DEPTH, "true"), Some(nested(MAX_DEPTH, false))),
+        (deep(1000, "true"), exif(serde_json::from_str(&deep(MAX_DEPTH, "null")).unwrap())),
+        (r#"{"Make": "X", "n": 1e400}"#.to_owned(), exif(json!({}))),
+        (r#"{"Make": "X"}"#.to_owned(), exif(json!({"Make": "X"}))),
+    ];
+    let mut expected = Vec::new();
+    for (number, (written, shown)) in rows.into_iter().enumerate() {
+        let photo = app.photo(A, &format!("{number}.jpg")).await;
+        let set = "update companycam_photos.photos set exif_data = $1::text::jsonb where s3_key = $2";
+        app.postgres.execute(set, &[&written, &photo.s3_key]).await.unwrap();
+        expected.push((photo.s3_key, shown));
+    }
+    let list = pb::ListPhotosRequest {
+        order_by: "create_time".to_owned(),
+        view: pb::PhotoView::WithExif.into(),
+        ..Default::default()
+    };
+
+    let page = app.photos(A.as_service()).list_photos(list).await.unwrap().into_inner();
+
+    let found: Vec<_> = page.photos.into_iter().map(|photo| (photo.s3_key, photo.exif_data)).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn update_photo_leaves_exif_that_others_wrote_as_it_is() {
+    let app = App::start().await;
+    let stored = app.photo(A, "1.jpg").await;
+    let written = r#"{"a": 0.10000000000000000001, "b": 1e400}"#;
+    let set = "update companycam_photos.photos set exif_data = $1::text::jsonb";
+    app.postgres.execute(set, &[&written]).await.unwrap();
+    let photo = pb::Photo { id: stored.id, width: Some(2), ..Default::default() };
+
+    app.photos(A.as_service())
+        .update_photo(pb::UpdatePhotoRequest { photo: Some(photo), update_mask: None })
+        .await
+        .unwrap();
+
+    let same = "select count(*) from companycam_photos.photos
+                where width = 2 and exif_data = '{\"a\": 0.10000000000000000001, \"b\": 1e400}'";
+    assert_eq!(app.count(same).await, 1);
 }

@@ -66,8 +66,8 @@ async fn get_photo_full_stays_below_the_limit_of_a_message() {
     let stored = app.photo(A, "1.jpg").await;
     for _ in 0..20 {
         let mut large = detection(&stored.id);
-        let extra = photometa::json::to_struct(json!({"x": "y".repeat(250 * 1024)}));
-        large.results.as_mut().unwrap().extra = Some(extra);
+        let extra = exif(json!({"x": "y".repeat(250 * 1024)}));
+        large.results.as_mut().unwrap().extra = extra;
         app.detections(A.as_service())
             .create_detection(pb::CreateDetectionRequest { detection: Some(large) })
             .await
