@@ -15,6 +15,7 @@ mod model;
 pub(crate) mod object;
 mod query;
 mod service;
+mod stats;
 mod store;
 mod write;
 
