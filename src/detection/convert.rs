@@ -313,29 +313,37 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         user_feedback,
         version,
     } = detection;
-    let detection_type = match detection_type.as_str() {
-        "damage" => pb::DetectionType::Damage,
-        "material" => pb::DetectionType::Material,
-        "volume" => pb::DetectionType::Volume,
-        _ => pb::DetectionType::Unspecified,
-    };
     pb::Detection {
         id: id.to_string(),
         photo_id: photo_id.to_string(),
         project_id: project_id.to_string(),
-        detection_type: detection_type.into(),
+        detection_type: shown_type(&detection_type).into(),
         model_version,
         run_id,
         results: results.filter(|_| full).map(show_results),
         confidence,
-        processing_time: processing_time_ms
-            .map(|whole| prost_types::Duration { seconds: i64::from(whole / 1000), nanos: whole % 1000 * 1_000_000 }),
+        processing_time: processing_time_ms.map(shown_duration),
         create_time: Some(to_pb_time(created_at)),
         update_time: Some(to_pb_time(updated_at)),
         user_confirmed,
         user_feedback: user_feedback.map(|kept| shown_feedback(&kept, full)),
         etag: etag::make(version, created_at),
     }
+}
+
+/// Shows a type.
+pub(super) fn shown_type(name: &str) -> pb::DetectionType {
+    match name {
+        "damage" => pb::DetectionType::Damage,
+        "material" => pb::DetectionType::Material,
+        "volume" => pb::DetectionType::Volume,
+        _ => pb::DetectionType::Unspecified,
+    }
+}
+
+/// Shows whole milliseconds.
+pub(super) fn shown_duration(milliseconds: i32) -> prost_types::Duration {
+    prost_types::Duration { seconds: i64::from(milliseconds / 1000), nanos: milliseconds % 1000 * 1_000_000 }
 }
 
 fn show_results(results: Results) -> pb::DetectionResults {

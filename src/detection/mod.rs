@@ -16,6 +16,7 @@ mod model;
 pub(crate) mod object;
 mod query;
 mod service;
+mod stats;
 mod store;
 mod write;
 

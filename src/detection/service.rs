@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ingest::{Answers, Ingest};
 use super::model::{Detection, NewDetection};
-use super::{convert, list, query, store, write};
+use super::{convert, list, query, stats, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -156,6 +156,16 @@ impl DetectionService for Service {
         let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
         let (deleted, kept_reviewed) = (count(deleted), count(kept));
         Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed }))
+    }
+
+    async fn get_detection_stats(
+        &self,
+        request: Request<pb::GetDetectionStatsRequest>,
+    ) -> Result<Response<pb::GetDetectionStatsResponse>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let report = stats::read(request.into_inner())?;
+        let cells = self.db.once(&caller, Access::Read, async |tx| stats::cells(&tx, &report).await).await?;
+        Ok(Response::new(stats::answer(&report, cells)?))
     }
 }
 

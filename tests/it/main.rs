@@ -38,6 +38,7 @@ mod schema;
 mod smoke;
 mod spoilt;
 mod startup;
+mod stats;
 mod tag;
 mod tenancy;
 mod timescale;

@@ -43,6 +43,11 @@ impl Random {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
 
+    /// The same, of another type.
+    pub fn number(&mut self, end: i32) -> i32 {
+        i32::try_from(self.below(usize::try_from(end).unwrap())).unwrap()
+    }
+
     /// One of several.
     pub fn pick<T: Copy>(&mut self, several: &[T]) -> T {
         several[self.below(several.len())]

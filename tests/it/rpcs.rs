@@ -78,6 +78,12 @@ pub const RPCS: &[Rpc] = &[
         r#"{"model_version": "cracks-1", "include_reviewed": true}"#,
     ),
     rpc(
+        "DetectionService/GetDetectionStats",
+        READERS,
+        r#"{"time": {"start": "2020-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}, "bucket": "STATS_BUCKET_MONTH", "project_ids": ["$project"],
+            "group_by": ["STATS_GROUP_TYPE", "STATS_GROUP_MODEL_VERSION", "STATS_GROUP_PROJECT"]}"#,
+    ),
+    rpc(
         "FeedbackService/CreateFeedback",
         PEOPLE,
         r#"{"feedback": {"detection_id": "$detection", "verdict": "VERDICT_REJECT"}}"#,

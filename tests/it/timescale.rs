@@ -11,9 +11,11 @@ use tokio_postgres::{Client, Config};
 use tonic::service::interceptor::InterceptedService;
 
 use crate::cluster::{TestDatabase, connect, path};
-use crate::harness::{A, B, Bearer, detection, photo, skipped, token};
+use crate::harness::{A, App, B, Bearer, detection, photo, skipped, token};
 use crate::program::{Folder, photometa, said};
+use crate::random::Random;
 use crate::replica::Replica;
+use crate::stats::rows::{self, Row};
 
 /// Whether the server of the tests has TimescaleDB; says so past the capture of tests' output when it has not.
 async fn installed() -> bool {
@@ -227,6 +229,37 @@ async fn hypertable_serves_the_api_and_goes_back_with_its_version() {
     let status = server.photometa("postgres", &["migrate", "status"]);
     assert!(undone.status.success() && redone.status.success(), "{} {}", said(&undone), said(&redone));
     assert!(String::from_utf8_lossy(&status.stdout).contains("detection_events is a plain table"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hypertable_leaves_the_statistics_as_they_are() {
+    if !installed().await {
+        return;
+    }
+    let server = Server::start("stats").await;
+    assert!(server.photometa("postgres", &["migrate", "hypertable"]).status.success());
+    let (app, owner) = (server.url("photometa_app"), server.url("postgres"));
+    let urls = [("PHOTOMETA_DATABASE_URL", app.as_str()), ("PHOTOMETA_MIGRATION_URL", owner.as_str())];
+    let mut replica = Replica::start("stats", &urls, &[]);
+    replica.wait("ready", Replica::is_ready);
+    let (channel, admin) = (replica.channel().await, connect(&server.config("postgres")).await);
+    let plain = App::start().await;
+    let mut random = Random::seeded();
+    let all = Row::several(&mut random, A, 300);
+
+    rows::store(&channel, &admin, A, &all).await;
+    rows::store(&plain.channel, &plain.postgres, A, &all).await;
+
+    assert!(!chunks(&admin).await.is_empty());
+    for _ in 0..20 {
+        let request = rows::request(&mut random, A);
+        for channel in [&channel, &plain.channel] {
+            let service = rows::authenticated(channel, A.as_service());
+            let mut detections = pb::detection_service_client::DetectionServiceClient::new(service);
+            let answer = detections.get_detection_stats(request.clone()).await.unwrap().into_inner();
+            rows::check(&answer, all.iter(), &request);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,55 @@ async fn list_detections_refuses_bad_filters() {
 }
 
 #[tokio::test]
+async fn get_detection_stats_refuses_bad_requests() {
+    let app = App::start().await;
+    let right = || pb::GetDetectionStatsRequest { time: range(0, 3600), bucket: 1, ..Default::default() };
+    let half = |start: Option<i64>, end: Option<i64>| {
+        Some(pb::TimeRange { start: start.map(|start| time(start, 0)), end: end.map(|end| time(end, 0)) })
+    };
+    let with = |time| pb::GetDetectionStatsRequest { time, ..right() };
+    let named = |name: &str| pb::GetDetectionStatsRequest { time_zone: name.to_owned(), ..right() };
+    let grouped = |group_by: &[i32]| pb::GetDetectionStatsRequest { group_by: group_by.to_vec(), ..right() };
+    let cases: Vec<(_, &[&str])> = vec![
+        (with(None), &["time.start", "time.end"]),
+        (with(half(Some(0), None)), &["time.end"]),
+        (with(half(None, Some(0))), &["time.start"]),
+        (with(range(2, 1)), &["time"]),
+        (with(range(1, 1)), &["time"]),
+        (with(range(0, 253_402_300_800)), &["time.end"]),
+        (with(range(0, 2000 * 3600 + 1)), &["bucket"]),
+        (pb::GetDetectionStatsRequest { bucket: 0, ..right() }, &["bucket"]),
+        (pb::GetDetectionStatsRequest { bucket: 5, ..right() }, &["bucket"]),
+        (named("Berlin"), &["time_zone"]),
+        (named("+02:00"), &["time_zone"]),
+        (named("Etc/Unknown"), &["time_zone"]),
+        (named("\0"), &["time_zone"]),
+        (named(&"x".repeat(100_000)), &["time_zone"]),
+        (grouped(&[0]), &["group_by[0]"]),
+        (grouped(&[1, 4]), &["group_by[1]"]),
+        (grouped(&[2, 1, 2]), &["group_by[2]"]),
+        (grouped(&[1; 4]), &["group_by"]),
+        (pb::GetDetectionStatsRequest { project_ids: vec!["x".to_owned()], ..right() }, &["project_ids[0]"]),
+        (pb::GetDetectionStatsRequest { project_ids: vec![NOBODY.to_owned(); 1001], ..right() }, &["project_ids"]),
+        (
+            pb::GetDetectionStatsRequest {
+                time: None,
+                bucket: 9,
+                time_zone: "Nowhere".to_owned(),
+                group_by: vec![7],
+                project_ids: vec![String::new()],
+            },
+            &["time.start", "time.end", "bucket", "time_zone", "group_by[0]", "project_ids[0]"],
+        ),
+    ];
+
+    for (request, expected) in cases {
+        let what = format!("{request:?}").chars().take(200).collect::<String>();
+        assert_refused(&what, app.detections(A.as_member()).get_detection_stats(request).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn other_lists_refuse_bad_pages() {
     let app = App::start().await;
     let member = A.as_member();

@@ -6,6 +6,8 @@ const LATEST: &str = "detection::query::LIST_NEWEST_FIRST";
 const EARLIEST: &str = "detection::query::LIST_OLDEST_FIRST";
 const QUEUE: &str = "detection::query::QUEUE_OLDEST";
 const DOUBTFUL: &str = "detection::query::QUEUE_LEAST_CONFIDENT";
+const STATS: &str = "detection::stats::query::CELLS";
+const STATS_OF_PROJECTS: &str = "detection::stats::query::CELLS_OF_PROJECTS";
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -140,5 +142,27 @@ pub const CASES: &[Case] = &[
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "$doomed_model", "types": ["DETECTION_TYPE_DAMAGE"]}"#,
         &[("detection::query::OF_MODEL", "detections_detection_type_created_at_idx")],
+    ),
+    case(
+        "DetectionService/GetDetectionStats",
+        r#"{"time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}, "bucket": "STATS_BUCKET_DAY"}"#,
+        &[(STATS, "detections_created_at_idx")],
+    ),
+    case(
+        "DetectionService/GetDetectionStats",
+        r#"{"time": {"start": "2024-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "bucket": "STATS_BUCKET_MONTH",
+            "group_by": ["STATS_GROUP_TYPE", "STATS_GROUP_MODEL_VERSION", "STATS_GROUP_PROJECT"]}"#,
+        &[(STATS, ANY)],
+    ),
+    case(
+        "DetectionService/GetDetectionStats",
+        r#"{"time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}, "bucket": "STATS_BUCKET_DAY", "project_ids": ["$house"]}"#,
+        &[(STATS_OF_PROJECTS, "detections_project_id_created_at_idx")],
+    ),
+    case(
+        "DetectionService/GetDetectionStats",
+        r#"{"time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}, "bucket": "STATS_BUCKET_DAY", "project_ids": ["$house", "$bridge"],
+            "group_by": ["STATS_GROUP_PROJECT"]}"#,
+        &[(STATS_OF_PROJECTS, "detections_project_id_created_at_idx")],
     ),
 ];
