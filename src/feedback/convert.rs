@@ -97,12 +97,13 @@ pub(super) fn list(
     request: pb::ListFeedbackRequest,
 ) -> Result<(Filter, PageRequest<SortKey>)> {
     let scope = pb::ListFeedbackRequest { page_size: 0, page_token: String::new(), ..request.clone() };
-    let pb::ListFeedbackRequest { detection_id, photo_id, user_id, page_size, page_token } = request;
+    let pb::ListFeedbackRequest { detection_id, photo_id, user_id, create_time, page_size, page_token } = request;
     let mut checks = Violations::new();
     let filter = Filter {
         detection_id: detection_id.map(|id| checks.id(&At::REQUEST.field("detection_id"), &id)),
         photo_id: photo_id.map(|id| checks.id(&At::REQUEST.field("photo_id"), &id)),
         user_id: user_id.map(|id| checks.id(&At::REQUEST.field("user_id"), &id)),
+        created: checks.time_range(&At::REQUEST.field("create_time"), create_time),
     };
     let page = pages.read(&mut checks, caller, (page_size, &page_token), &scope)?;
     checks.finish()?;

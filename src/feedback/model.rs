@@ -124,6 +124,8 @@ pub(super) struct Filter {
     pub(super) photo_id: Option<PhotoId>,
     /// By this person.
     pub(super) user_id: Option<UserId>,
+    /// Given from, and before.
+    pub(super) created: (Option<Timestamp>, Option<Timestamp>),
 }
 
 /// Sort key of feedback in a list: microseconds since 1970, then the id.

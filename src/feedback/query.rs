@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::model::{Feedback, Filter, NewFeedback, SortKey, Verdict};
-use crate::db::{Sql, Tx};
+use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, OnConstraint as _, Resource, Result};
 use crate::id::{DetectionId, FeedbackId, ProjectId};
 use crate::sql;
@@ -113,6 +113,7 @@ macro_rules! list {
                and ",
             $of_photo,
             " and ($4::uuid is null or f.user_id = $4)
+               and ($8::timestamptz is null or f.created_at >= $8) and ($9::timestamptz is null or f.created_at < $9)
                and ($6::uuid is null or (f.created_at, f.id) < ($5::timestamptz, $6))
              order by f.created_at desc, f.id desc
              limit $7"
@@ -129,11 +130,21 @@ const LIST_OF_PHOTO: Sql = list!(
 
 /// Lists at most `limit` feedback after `after`, newest first.
 pub(super) async fn list(tx: &Tx, filter: &Filter, after: Option<SortKey>, limit: i64) -> Result<Vec<Feedback>> {
-    let Filter { detection_id, photo_id, user_id } = filter;
+    let Filter { detection_id, photo_id, user_id, created } = filter;
     let sql = if photo_id.is_some() { &LIST_OF_PHOTO } else { &LIST };
     let after_time = after.and_then(|(time, _)| Timestamp::from_microsecond(time).ok());
     let after_id = after.map(|(_, id)| id);
-    let rows =
-        tx.query(sql, &[tx.organization(), detection_id, photo_id, user_id, &after_time, &after_id, &limit]).await?;
+    let params: &Params<'_> = &[
+        tx.organization(),
+        detection_id,
+        photo_id,
+        user_id,
+        &after_time,
+        &after_id,
+        &limit,
+        &created.0,
+        &created.1,
+    ];
+    let rows = tx.query(sql, params).await?;
     rows.into_iter().map(Feedback::try_from).collect()
 }
