@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 
 use lease::Lease;
 pub use sql::Sql;
+use tx::Length;
 pub use tx::{Params, Tx};
 
 /// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
@@ -82,7 +83,7 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        self.attempt(caller, access, false, work).await
+        self.attempt(caller, access, Length::Open, work).await
     }
 
     /// Runs `work`, which makes exactly one statement, in a transaction of the caller's: opening, statement and
@@ -94,16 +95,34 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        self.attempt(caller, access, true, work).await
+        self.attempt(caller, access, Length::Known(1), work).await
     }
 
-    async fn attempt<T, F>(&self, caller: &Caller, access: Access, single: bool, work: impl Fn(Tx) -> F) -> Result<T>
+    /// As [`Db::once`], with exactly `count` statements. They travel in one flight when `work` makes them without
+    /// waiting for one another, as [`join3`](futures_util::future::join3) does: none may need another one's rows.
+    ///
+    /// # Errors
+    /// As [`Db::scoped`].
+    pub async fn together<T, F>(
+        &self,
+        caller: &Caller,
+        access: Access,
+        count: usize,
+        work: impl Fn(Tx) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.attempt(caller, access, Length::Known(count), work).await
+    }
+
+    async fn attempt<T, F>(&self, caller: &Caller, access: Access, length: Length, work: impl Fn(Tx) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
         let mut attempt = 1;
         loop {
-            let tx = Tx::new(self.lease().await?, caller, access, single);
+            let tx = Tx::new(self.lease().await?, caller, access, length);
             let outcome = match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
