@@ -14,6 +14,7 @@ mod sql;
 mod tx;
 
 use std::future::Future;
+use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
@@ -54,23 +55,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(mut config: Config, size: usize, wait: Duration) -> Result<Self> {
-        config.application_name("photometa");
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            // The one that was used last has what it needs at hand.
-            .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(wait))
-            .create_timeout(Some(Duration::from_secs(5)))
-            .recycle_timeout(Some(Duration::from_secs(5)))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self { pool })
+    pub fn new(config: Config, size: usize, wait: Duration) -> Result<Self> {
+        Ok(Self { pool: pool(config, size, wait)? })
     }
 
     /// Runs `work` in a transaction of the caller's, with as many statements as it likes. The transaction opens
@@ -120,17 +106,19 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        let mut attempt = 1;
-        loop {
-            let tx = Tx::new(self.lease().await?, caller, access, length);
-            let outcome = match work(tx.clone()).await {
+        let run = async |pool: &Pool| {
+            let tx = Tx::new(lease(pool).await?, caller, access, length);
+            match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
                     tx.rollback().await;
                     Err(error)
                 }
-            };
-            match outcome {
+            }
+        };
+        let mut attempt = 1;
+        loop {
+            match run(&self.pool).await {
                 Err(error) if error.is_retryable() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
@@ -146,10 +134,7 @@ impl Db {
         lease.busy();
         let answer = lease.client().simple_query("show transaction_read_only").await;
         lease.idle();
-        let read_only = answer?.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten() == Some("on"),
-            _ => false,
-        });
+        let read_only = first_of::<String>(&answer?).is_some_and(|answer| answer == "on");
         if read_only { Err(Error::DatabaseUnavailable("it takes no writes".to_owned())) } else { Ok(()) }
     }
 
@@ -175,21 +160,47 @@ impl Db {
             return Ok(None);
         };
         lease.idle();
-        let version = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
-            _ => None,
-        });
-        Ok(version)
+        Ok(first_of(&messages))
     }
 
     async fn lease(&self) -> Result<Lease> {
-        match self.pool.get().await {
-            Ok(client) => Ok(Lease::new(client)),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
-            Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
-            Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
-        }
+        lease(&self.pool).await
     }
+}
+
+fn pool(mut config: Config, size: usize, wait: Duration) -> Result<Pool> {
+    config.application_name("photometa");
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        // The one that was used last has what it needs at hand.
+        .queue_mode(QueueMode::Lifo)
+        .wait_timeout(Some(wait))
+        .create_timeout(Some(Duration::from_secs(5)))
+        .recycle_timeout(Some(Duration::from_secs(5)))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Internal(error.to_string()))
+}
+
+async fn lease(pool: &Pool) -> Result<Lease> {
+    match pool.get().await {
+        Ok(client) => Ok(Lease::new(client)),
+        Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
+        Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
+        Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
+    }
+}
+
+/// The first value of an answer, read from its text.
+fn first_of<T: FromStr>(answer: &[SimpleQueryMessage]) -> Option<T> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
+        _ => None,
+    })
 }
 
 /// Why a session could not be opened.

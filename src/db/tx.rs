@@ -11,9 +11,9 @@ use std::task::Poll;
 
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
-use super::{Access, Lease, Sql};
+use super::{Access, Lease, Sql, first_of};
 use crate::auth::{Caller, Role};
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
@@ -127,23 +127,39 @@ impl Tx {
             // A parameter that does not encode fails before anything is sent: nothing may be committed around it.
             self.0.failed.store(true, Ordering::Relaxed);
         }
-        let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { "commit" };
-        let mut ended = pin!(maybe_done(client.batch_execute(end)));
+        let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { self.ending() };
+        let mut ended = pin!(maybe_done(client.simple_query(end)));
         if last {
             send(ended.as_mut()).await;
         }
 
         let opened = if opening.is_some() { answer(opened).await } else { Ok(()) };
         let rows = answer(rows).await;
-        let ended = if last { answer(ended).await } else { Ok(()) };
+        let ended = if last { answer(ended).await } else { Ok(Vec::new()) };
         if last {
             self.0.lease.idle();
         }
         // The opening's own error first: the others only follow from it.
         opened?;
         let rows = rows?;
-        ended?;
+        self.committed(&ended?);
         Ok(rows)
+    }
+
+    /// What commits. Where something may have been written, it also asks for a position in the log behind that; others
+    /// may have written up to there too.
+    fn ending(&self) -> &'static str {
+        match self.0.access {
+            Access::Read => "commit",
+            Access::Write => "commit; select pg_catalog.pg_current_wal_insert_lsn()",
+        }
+    }
+
+    /// Tells the caller where the log was after the commit.
+    fn committed(&self, answer: &[SimpleQueryMessage]) {
+        if let Some(position) = first_of(answer) {
+            self.0.caller.written.raise(position);
+        }
     }
 
     /// Commits, unless that was sent with the last statement.
@@ -160,7 +176,7 @@ impl Tx {
                 self.rollback().await;
                 return Err(Error::Internal(format!("a transaction of {length} statements made only {sent}")));
             }
-            Length::Open if sent > 0 => self.0.lease.client().batch_execute("commit").await?,
+            Length::Open if sent > 0 => self.committed(&self.0.lease.client().simple_query(self.ending()).await?),
             Length::Known(_) | Length::Open => {}
         }
         self.0.lease.idle();

@@ -7,6 +7,7 @@ use photometa::auth::{Caller, Role, Term};
 use photometa::db::{Access, Db, Params, Sql, Tx};
 use photometa::error::{Error, Result};
 use photometa::id::OrganizationId;
+use photometa::lsn::Written;
 
 use crate::cluster::{TestDatabase, connect};
 use crate::harness::A;
@@ -26,6 +27,8 @@ fn administrator() -> Caller {
         rpc: String::new(),
         deadline,
         term,
+        after: None,
+        written: Written::default(),
     }
 }
 

@@ -33,6 +33,7 @@ mod paging;
 mod pgbouncer;
 mod photo;
 mod plan;
+mod positions;
 mod program;
 mod provisioning;
 mod schema;
