@@ -10,20 +10,27 @@ pub mod hypertable;
 mod lease;
 pub mod login;
 pub mod migrate;
+mod replica;
 mod sql;
 mod tx;
 
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::lsn::Lsn;
 
 use lease::Lease;
+use replica::Replica;
+pub use replica::Standby;
 pub use sql::Sql;
 use tx::Length;
 pub use tx::{Params, Tx};
@@ -35,19 +42,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a session may take to be opened, over all hosts of its URL.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Whether a transaction may write.
+/// What a transaction is for, and so where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// `BEGIN READ ONLY`.
+    /// `BEGIN READ ONLY`, for a call that only shows what is there: on the standby, where there is one.
     Read,
-    /// `BEGIN`.
+    /// `BEGIN READ ONLY` on the primary: a write depends on what it sees, or it tells what a write would do.
+    Check,
+    /// `BEGIN`, on the primary.
     Write,
 }
 
-/// A pool of connections, reached only through scoped transactions.
+/// A pool of connections, and perhaps one of a standby's, reached only through scoped transactions.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
+    replica: Option<Arc<Replica>>,
 }
 
 impl Db {
@@ -56,7 +66,19 @@ impl Db {
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
     pub fn new(config: Config, size: usize, wait: Duration) -> Result<Self> {
-        Ok(Self { pool: pool(config, size, wait)? })
+        Ok(Self { pool: pool(config, size, wait)?, replica: None })
+    }
+
+    /// The same, with reads from a standby, through a pool as large as the other one. It is watched on the current
+    /// runtime from now on.
+    ///
+    /// # Errors
+    /// As [`Db::new`].
+    pub fn reading_from(self, standby: Standby) -> Result<Self> {
+        let wait = self.pool.timeouts().wait.unwrap_or_default();
+        let pool = pool(standby.config.clone(), self.pool.status().max_size, wait)?;
+        let primary = Self { pool: self.pool.clone(), replica: None };
+        Ok(Self { pool: self.pool, replica: Some(Arc::new(Replica::watch(pool, standby, primary))) })
     }
 
     /// Runs `work` in a transaction of the caller's, with as many statements as it likes. The transaction opens
@@ -107,7 +129,7 @@ impl Db {
         F: Future<Output = Result<T>>,
     {
         let run = async |pool: &Pool| {
-            let tx = Tx::new(lease(pool).await?, caller, access, length);
+            let tx = Tx::new(lease(pool, pool.timeouts()).await?, caller, access, length);
             match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
@@ -116,6 +138,12 @@ impl Db {
                 }
             }
         };
+        if let (Access::Read, Some(replica)) = (access, &self.replica)
+            && replica.has_seen(caller).await
+            && let Some(outcome) = replica.answer(run(&replica.pool)).await
+        {
+            return outcome;
+        }
         let mut attempt = 1;
         loop {
             match run(&self.pool).await {
@@ -163,8 +191,21 @@ impl Db {
         Ok(first_of(&messages))
     }
 
+    /// Asks how much of the log is on the primary's disk, and on its way to standbys. Not asked while every connection
+    /// is in use.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    async fn flushed(&self) -> Result<Lsn> {
+        let lease = lease(&self.pool, Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() }).await?;
+        lease.busy();
+        let answer = lease.client().simple_query("select pg_catalog.pg_current_wal_flush_lsn()").await;
+        lease.idle();
+        first_of(&answer?).ok_or_else(|| Error::DatabaseUnavailable("it has no position".to_owned()))
+    }
+
     async fn lease(&self) -> Result<Lease> {
-        lease(&self.pool).await
+        lease(&self.pool, self.pool.timeouts()).await
     }
 }
 
@@ -186,8 +227,8 @@ fn pool(mut config: Config, size: usize, wait: Duration) -> Result<Pool> {
         .map_err(|error| Error::Internal(error.to_string()))
 }
 
-async fn lease(pool: &Pool) -> Result<Lease> {
-    match pool.get().await {
+async fn lease(pool: &Pool, timeouts: Timeouts) -> Result<Lease> {
+    match pool.timeout_get(&timeouts).await {
         Ok(client) => Ok(Lease::new(client)),
         Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
         Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),

@@ -150,7 +150,7 @@ impl Tx {
     /// may have written up to there too.
     fn ending(&self) -> &'static str {
         match self.0.access {
-            Access::Read => "commit",
+            Access::Read | Access::Check => "commit",
             Access::Write => "commit; select pg_catalog.pg_current_wal_insert_lsn()",
         }
     }
@@ -199,7 +199,7 @@ impl Tx {
     fn opening(&self, first: &Sql) -> String {
         let caller = &self.0.caller;
         let begin = match self.0.access {
-            Access::Read => "begin read only",
+            Access::Read | Access::Check => "begin read only",
             Access::Write => "begin",
         };
         let role = match caller.role {

@@ -8,6 +8,7 @@ mod harness;
 mod random;
 mod replica;
 mod rpcs;
+mod standby;
 mod world;
 
 mod auth;
@@ -36,6 +37,7 @@ mod plan;
 mod positions;
 mod program;
 mod provisioning;
+mod reads;
 mod schema;
 mod smoke;
 mod spoilt;

@@ -9,7 +9,7 @@ use crate::cluster::{TestDatabase, connect};
 use crate::harness::{A, App, OPERATOR, Who};
 use crate::rpcs::{RPCS, Rpc};
 
-mod log;
+pub mod log;
 
 /// The two sizes that are compared.
 const SIZES: [usize; 2] = [2, 20];
@@ -180,14 +180,14 @@ async fn no_rpc_makes_more_statements_for_more_rows_or_items() {
         admin.batch_execute(&GROW.replace("$1", &size.to_string())).await.unwrap();
         log::everything(&admin).await;
         let app = App::start_on(database).await;
-        let mut log = Log::open();
+        let mut log = Log::open(crate::cluster::log());
         for (name, request, count) in CALLS {
             let (rpc, request) = (Rpc::named(name), request(size));
-            log.statements(&app).await;
+            log.statements(&app.postgres).await;
 
             let answer = rpc.call(&app, who(rpc), request.clone()).await;
 
-            let made = log.statements(&app).await;
+            let made = log.statements(&app.postgres).await;
             let expected = match count {
                 Fixed(count) => *count,
                 Growing(each, first) => each * size + usize::from(*first),

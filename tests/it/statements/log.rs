@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 
 use tokio_postgres::Client;
-
-use crate::cluster;
-use crate::harness::App;
 
 /// Lets a database log every statement of its next sessions.
 pub async fn everything(admin: &Client) {
@@ -19,18 +17,18 @@ pub struct Log(File);
 
 impl Log {
     /// Starts at its end.
-    pub fn open() -> Self {
-        let mut file = File::open(cluster::log()).unwrap();
+    pub fn open(path: &Path) -> Self {
+        let mut file = File::open(path).unwrap();
         file.seek(SeekFrom::End(0)).unwrap();
         Self(file)
     }
 
     /// The names of the statements that the service's sessions have run since the last time, such as
-    /// `photo::query::GET_BASIC`. A session logs a statement before it runs it.
-    pub async fn statements(&mut self, app: &App) -> Vec<String> {
+    /// `photo::query::GET_BASIC`. A session logs a statement before it runs it. `postgres` is in their database.
+    pub async fn statements(&mut self, postgres: &Client) -> Vec<String> {
         let sessions =
             "select pid from pg_stat_activity where datname = current_database() and usename = 'photometa_app'";
-        let sessions = app.postgres.query(sessions, &[]).await.unwrap();
+        let sessions = postgres.query(sessions, &[]).await.unwrap();
         let sessions: Vec<i32> = sessions.iter().map(|row| row.try_get(0).unwrap()).collect();
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).unwrap();
