@@ -64,6 +64,16 @@ pub struct Database {
     #[arg(long, env = "PHOTOMETA_MIGRATION_URL", hide_env_values = true, global = true)]
     pub migration_url: Option<Secret>,
 
+    /// The login role's connection to a streaming standby, which then answers reads: one server, not a name behind which
+    /// there are several. While it is of no use, the primary answers.
+    #[arg(long, env = "PHOTOMETA_READ_DATABASE_URL", hide_env_values = true, global = true)]
+    pub read_database_url: Option<Secret>,
+
+    /// The standby answers reads unless it is where the primary was longer ago than this. Too short: its pauses are the
+    /// primary's load. Too long: callers see what is long gone.
+    #[arg(long, env = "PHOTOMETA_READ_MAX_LAG", default_value = "30s", value_parser = humantime::parse_duration, global = true)]
+    pub read_max_lag: Duration,
+
     /// Folder of the private PostgreSQL and of the development secret [default: /var/lib/photometa as root,
     /// otherwise $XDG_DATA_HOME/photometa or ~/.local/share/photometa].
     #[arg(long, env = "PHOTOMETA_DATA_DIR", global = true)]

@@ -87,7 +87,7 @@ pub async fn each<T: Create>(db: &Db, caller: &Caller, items: &[T]) -> Result<Ve
     };
     let explain = async |open: Vec<usize>| {
         let one = async |open: Vec<usize>| {
-            db.once(&caller.in_time(), Access::Read, async |tx| T::explain(&tx, items, &open).await).await
+            db.once(&caller.in_time(), Access::Check, async |tx| T::explain(&tx, items, &open).await).await
         };
         fly::<T, _>(one, open, items.len()).await
     };

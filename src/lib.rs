@@ -21,6 +21,7 @@ pub mod geometry;
 pub mod group;
 pub mod id;
 pub mod json;
+pub mod lsn;
 pub mod page;
 
 pub mod db;

@@ -8,10 +8,12 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use tonic::Request;
+use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 use crate::error::{CredentialProblem, Error, Result};
 use crate::id::{OrganizationId, UserId};
+use crate::lsn::{self, Lsn, Written};
 
 /// What a credential may do. Each becomes a PostgreSQL role inside the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
@@ -73,6 +75,10 @@ pub struct Caller {
     pub deadline: Instant,
     /// What bounds it when it is a stream.
     pub term: Term,
+    /// What the caller has seen of the database's log: a read must not show less.
+    pub after: Option<Lsn>,
+    /// Where the call's own commits are in it.
+    pub written: Written,
 }
 
 /// What bounds a call that goes on for longer than one answer takes.
@@ -93,17 +99,18 @@ pub struct Term {
 pub struct Credential(pub Result<Caller, CredentialProblem>);
 
 impl Caller {
-    /// Answers who sent the request, if its role is among `allowed`.
+    /// Answers who sent the request, if its role is among `allowed`, and what they have seen.
     ///
     /// # Errors
-    /// [`Error::Credential`] without a valid credential, [`Error::RoleNotAllowed`] for other roles.
+    /// [`Error::Credential`] without a valid credential, [`Error::RoleNotAllowed`] for other roles, and
+    /// [`Error::Invalid`] when what they have seen cannot be read.
     pub fn of<T>(request: &Request<T>, allowed: &[Role]) -> Result<Self> {
         let Some(Credential(found)) = request.extensions().get::<Credential>() else {
             return Err(Error::Internal("the authentication layer did not run".to_owned()));
         };
         let caller = found.clone().map_err(Error::Credential)?;
         caller.require(allowed)?;
-        Ok(caller)
+        Ok(Self { after: seen(request.metadata())?, ..caller })
     }
 
     /// Refuses roles that are not among `allowed`.
@@ -127,6 +134,11 @@ impl Caller {
         Self { term: Term { streams: true, ..self.term }, ..self }
     }
 
+    /// The same caller in a piece of work that it may share with others: where its commits are, is told apart.
+    pub fn apart(&self) -> Self {
+        Self { written: Written::default(), ..self.clone() }
+    }
+
     /// The same caller at the next piece of work.
     pub fn in_time(&self) -> Cow<'_, Self> {
         if !self.term.streams {
@@ -140,4 +152,13 @@ impl Caller {
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+/// The highest position in the metadata: who has talked to several may send several.
+fn seen(metadata: &MetadataMap) -> Result<Option<Lsn>> {
+    let positions = metadata.get_all(lsn::HEADER).iter();
+    let positions = positions.map(|position| position.to_str().ok().and_then(|text| text.parse().ok()));
+    positions.collect::<Option<Vec<Lsn>>>().map(|positions| positions.into_iter().max()).ok_or_else(|| {
+        Error::invalid(lsn::HEADER, "is no position in the log; send it as an answer had it, such as 16/B374D848")
+    })
 }

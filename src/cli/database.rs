@@ -5,6 +5,7 @@ use tokio_postgres::Config;
 
 use super::Failure;
 use crate::config::{Database, Secret};
+use crate::db::Standby;
 use crate::db::embedded::{Embedded, EmbeddedError, Options, attach};
 
 /// The private PostgreSQL's database.
@@ -58,9 +59,6 @@ impl Reached {
 
     /// The database that URLs name, if any does.
     pub(super) fn configured(database: &Database) -> Result<Option<Self>, Failure> {
-        let parse = |name: &str, url: &Secret| -> Result<Config, Failure> {
-            url.reveal().parse().map_err(|error| format!("{name} cannot be read: {error}").into())
-        };
         let app = database.database_url.as_ref().map(|url| parse("PHOTOMETA_DATABASE_URL", url)).transpose()?;
         let owner = database.migration_url.as_ref().map(|url| parse("PHOTOMETA_MIGRATION_URL", url)).transpose()?;
         let Some(first) = app.clone().or_else(|| owner.clone()) else { return Ok(None) };
@@ -79,6 +77,26 @@ impl Reached {
         }
         Ok(())
     }
+}
+
+fn parse(name: &str, url: &Secret) -> Result<Config, Failure> {
+    url.reveal().parse().map_err(|error| format!("{name} cannot be read: {error}").into())
+}
+
+/// The standby that answers reads, if there is one.
+pub(super) fn standby(database: &Database) -> Result<Option<Standby>, Failure> {
+    let Some(url) = &database.read_database_url else { return Ok(None) };
+    let config = parse("PHOTOMETA_READ_DATABASE_URL", url)?;
+    if database.database_url.is_none() {
+        return Err("PHOTOMETA_READ_DATABASE_URL is set, and PHOTOMETA_DATABASE_URL is not: set that to the primary's connection, \
+                    or unset both for a private PostgreSQL"
+            .into());
+    }
+    if config.get_hosts().len() > 1 {
+        // One might be asked how far it is, and another one read.
+        return Err("PHOTOMETA_READ_DATABASE_URL names several hosts; name one standby".into());
+    }
+    Ok(Some(Standby { config, max_lag: database.read_max_lag, allow_unsafe_role: database.allow_unsafe_role }))
 }
 
 /// Starts the private PostgreSQL with its database.

@@ -6,10 +6,10 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::database::Reached;
+use super::database::{Reached, standby};
 use super::{Failure, print};
 use crate::config::Database;
-use crate::db::doctor::{Deployment, Finding, State, examine};
+use crate::db::doctor::{Deployment, Finding, State, examine, examine_standby};
 
 /// Examines the database with the rights of the service's own login. Changes nothing.
 #[derive(Debug, Args)]
@@ -35,13 +35,17 @@ struct Report<'a> {
 impl Doctor {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
         let deployment = Deployment { pool_size: database.pool_size, replicas: self.replicas };
-        let found = match Reached::expect(database) {
-            Ok(()) => Reached::find(database).await,
-            Err(failure) => Err(failure),
+        let found = async {
+            Reached::expect(database)?;
+            let standby = standby(database)?;
+            Ok::<_, Failure>((Reached::find(database).await?, standby))
         };
-        let findings = match found {
-            Ok(reached) => {
-                let findings = examine(&reached.app, deployment).await;
+        let findings = match found.await {
+            Ok((reached, standby)) => {
+                let mut findings = examine(&reached.app, deployment).await;
+                if let Some(standby) = &standby {
+                    findings.extend(examine_standby(&standby.config, deployment).await);
+                }
                 reached.leave().await?;
                 findings
             }

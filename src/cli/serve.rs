@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
-use super::database::{Reached, embedded};
+use super::database::{Reached, embedded, standby};
 use super::{Failure, secret, seed, token};
 use crate::auth::Role;
 use crate::auth::token::{MIN_SECRET_BYTES, Verifier};
@@ -19,7 +19,7 @@ use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
-use crate::db::{Db, causes, session};
+use crate::db::{Db, Standby, causes, session};
 use crate::page::Pages;
 use crate::server::{self, Parts};
 
@@ -45,6 +45,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     // What another run left there would send people to it before this one is ready.
     drop(listen.address_file.as_deref().map(Announced));
 
+    let standby = standby(&database)?;
     let (reached, (jwt_secret, development)) = match Reached::configured(&database)? {
         Some(reached) if database.database_url.is_some() => {
             let jwt_secret = credentials.jwt_secret.clone().ok_or(
@@ -61,7 +62,10 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
     };
     let mut stop = Box::pin(stop);
     tokio::select! {
-        prepared = prepare(&reached, &database) => prepared?,
+        prepared = async {
+            look_at(standby.as_ref(), &database).await?;
+            prepare(&reached, &database).await
+        } => prepared?,
         // Another replica may migrate for minutes; nothing was begun here that an end would leave half-done.
         () = &mut stop => return reached.leave().await,
     }
@@ -74,8 +78,12 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
             "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
         );
     }
+    let db = Db::new(app, usize::from(database.pool_size), database.pool_wait).and_then(|db| match standby {
+        Some(standby) => db.reading_from(standby),
+        None => Ok(db),
+    });
     let parts = Parts {
-        db: Db::new(app, usize::from(database.pool_size), database.pool_wait).map_err(|_| "the pool cannot be made")?,
+        db: db.map_err(|_| "the pool cannot be made")?,
         pages: Pages::new(key),
         verifier: Verifier::hs256(key, &credentials.expectations()),
         request_timeout: listen.request_timeout,
@@ -160,6 +168,18 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
             Err(format!("{opening}; run `photometa migrate hypertable` as a superuser, which closes it").into())
         }
         None => Ok(()),
+    }
+}
+
+/// Looks whether row security is going to bind the service on the standby. One that is away is looked at when it comes.
+async fn look_at(standby: Option<&Standby>, database: &Database) -> Result<(), Failure> {
+    let Some(standby) = standby else { return Ok(()) };
+    match session(&standby.config, "photometa start").await {
+        Ok(client) => guard(&client, database).await,
+        Err(error) => {
+            tracing::warn!(%error, "the replica cannot be reached");
+            Ok(())
+        }
     }
 }
 

@@ -115,6 +115,24 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     findings
 }
 
+/// Examines a standby that answers reads. Its schema, roles and rules are the primary's.
+pub async fn examine_standby(login: &Config, deployment: Deployment) -> Vec<Finding> {
+    let client = match super::session(login, "photometa doctor").await {
+        Ok(client) => client,
+        Err(error) => {
+            let fix = "see that it runs and that PHOTOMETA_READ_DATABASE_URL names it; until then the primary answers its reads";
+            return vec![Finding::warning("replica", format!("the replica cannot be reached: {error}"), fix)];
+        }
+    };
+    let mut findings = caught("replica", server::standby(&client).await);
+    findings.extend(caught("replica", server::connections(&client, deployment).await));
+    findings.extend(caught("replica", roles::login(&client).await));
+    for finding in &mut findings {
+        finding.check = "replica";
+    }
+    findings
+}
+
 /// A check that could not be made has failed.
 fn caught(check: &'static str, outcome: Result<Vec<Finding>, tokio_postgres::Error>) -> Vec<Finding> {
     outcome.unwrap_or_else(|error| {

@@ -11,21 +11,30 @@ pub mod hypertable;
 mod lease;
 pub mod login;
 pub mod migrate;
+mod replica;
 mod sql;
 mod tx;
 
 use std::future::Future;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::lsn::Lsn;
 
 pub use draft::{Draft, MANY, Page, Slot, Source};
 use lease::Lease;
+use replica::Replica;
+pub use replica::Standby;
 pub use sql::{Sql, Text};
+use tx::Length;
 pub use tx::{Params, Tx};
 
 /// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
@@ -35,19 +44,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a session may take to be opened, over all hosts of its URL.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Whether a transaction may write.
+/// What a transaction is for, and so where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// `BEGIN READ ONLY`.
+    /// `BEGIN READ ONLY`, for a call that only shows what is there: on the standby, where there is one.
     Read,
-    /// `BEGIN`.
+    /// `BEGIN READ ONLY` on the primary: a write depends on what it sees, or it tells what a write would do.
+    Check,
+    /// `BEGIN`, on the primary.
     Write,
 }
 
-/// A pool of connections, reached only through scoped transactions.
+/// A pool of connections, and perhaps one of a standby's, reached only through scoped transactions.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
+    replica: Option<Arc<Replica>>,
 }
 
 impl Db {
@@ -55,23 +67,20 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(mut config: Config, size: usize, wait: Duration) -> Result<Self> {
-        config.application_name("photometa");
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            // The one that was used last has what it needs at hand.
-            .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(wait))
-            .create_timeout(Some(Duration::from_secs(5)))
-            .recycle_timeout(Some(Duration::from_secs(5)))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self { pool })
+    pub fn new(config: Config, size: usize, wait: Duration) -> Result<Self> {
+        Ok(Self { pool: pool(config, size, wait)?, replica: None })
+    }
+
+    /// The same, with reads from a standby, through a pool as large as the other one. It is watched on the current
+    /// runtime from now on.
+    ///
+    /// # Errors
+    /// As [`Db::new`].
+    pub fn reading_from(self, standby: Standby) -> Result<Self> {
+        let wait = self.pool.timeouts().wait.unwrap_or_default();
+        let pool = pool(standby.config.clone(), self.pool.status().max_size, wait)?;
+        let primary = Self { pool: self.pool.clone(), replica: None };
+        Ok(Self { pool: self.pool, replica: Some(Arc::new(Replica::watch(pool, standby, primary))) })
     }
 
     /// Runs `work` in a transaction of the caller's, with as many statements as it likes. The transaction opens
@@ -84,7 +93,7 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        self.attempt(caller, access, false, work).await
+        self.attempt(caller, access, Length::Open, work).await
     }
 
     /// Runs `work`, which makes exactly one statement, in a transaction of the caller's: opening, statement and
@@ -96,24 +105,50 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        self.attempt(caller, access, true, work).await
+        self.attempt(caller, access, Length::Known(1), work).await
     }
 
-    async fn attempt<T, F>(&self, caller: &Caller, access: Access, single: bool, work: impl Fn(Tx) -> F) -> Result<T>
+    /// As [`Db::once`], with exactly `count` statements. They travel in one flight when `work` makes them without
+    /// waiting for one another, as [`join3`](futures_util::future::join3) does: none may need another one's rows.
+    ///
+    /// # Errors
+    /// As [`Db::scoped`].
+    pub async fn together<T, F>(
+        &self,
+        caller: &Caller,
+        access: Access,
+        count: usize,
+        work: impl Fn(Tx) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let mut attempt = 1;
-        loop {
-            let tx = Tx::new(self.lease().await?, caller, access, single);
-            let outcome = match work(tx.clone()).await {
+        self.attempt(caller, access, Length::Known(count), work).await
+    }
+
+    async fn attempt<T, F>(&self, caller: &Caller, access: Access, length: Length, work: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let run = async |pool: &Pool| {
+            let tx = Tx::new(lease(pool, pool.timeouts()).await?, caller, access, length);
+            match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
                     tx.rollback().await;
                     Err(error)
                 }
-            };
-            match outcome {
+            }
+        };
+        if let (Access::Read, Some(replica)) = (access, &self.replica)
+            && replica.has_seen(caller).await
+            && let Some(outcome) = replica.answer(run(&replica.pool)).await
+        {
+            return outcome;
+        }
+        let mut attempt = 1;
+        loop {
+            match run(&self.pool).await {
                 Err(error) if error.is_retryable() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
@@ -129,10 +164,7 @@ impl Db {
         lease.busy();
         let answer = lease.client().simple_query("show transaction_read_only").await;
         lease.idle();
-        let read_only = answer?.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten() == Some("on"),
-            _ => false,
-        });
+        let read_only = first_of::<String>(&answer?).is_some_and(|answer| answer == "on");
         if read_only { Err(Error::DatabaseUnavailable("it takes no writes".to_owned())) } else { Ok(()) }
     }
 
@@ -158,21 +190,60 @@ impl Db {
             return Ok(None);
         };
         lease.idle();
-        let version = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
-            _ => None,
-        });
-        Ok(version)
+        Ok(first_of(&messages))
+    }
+
+    /// Asks how much of the log is on the primary's disk, and on its way to standbys. Not asked while every connection
+    /// is in use.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    async fn flushed(&self) -> Result<Lsn> {
+        let lease = lease(&self.pool, Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() }).await?;
+        lease.busy();
+        let answer = lease.client().simple_query("select pg_catalog.pg_current_wal_flush_lsn()").await;
+        lease.idle();
+        first_of(&answer?).ok_or_else(|| Error::DatabaseUnavailable("it has no position".to_owned()))
     }
 
     async fn lease(&self) -> Result<Lease> {
-        match self.pool.get().await {
-            Ok(client) => Ok(Lease::new(client)),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
-            Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
-            Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
-        }
+        lease(&self.pool, self.pool.timeouts()).await
     }
+}
+
+fn pool(mut config: Config, size: usize, wait: Duration) -> Result<Pool> {
+    config.application_name("photometa");
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        // The one that was used last has what it needs at hand.
+        .queue_mode(QueueMode::Lifo)
+        .wait_timeout(Some(wait))
+        .create_timeout(Some(Duration::from_secs(5)))
+        .recycle_timeout(Some(Duration::from_secs(5)))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Internal(error.to_string()))
+}
+
+async fn lease(pool: &Pool, timeouts: Timeouts) -> Result<Lease> {
+    match pool.timeout_get(&timeouts).await {
+        Ok(client) => Ok(Lease::new(client)),
+        Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
+        Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
+        Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
+    }
+}
+
+/// The first value of an answer, read from its text.
+fn first_of<T: FromStr>(answer: &[SimpleQueryMessage]) -> Option<T> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
+        _ => None,
+    })
 }
 
 /// Why a session could not be opened.

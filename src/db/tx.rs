@@ -1,20 +1,20 @@
 //! One transaction in the caller's scope. tokio-postgres sends a request when its future is first polled, and
 //! answers come in the order of the requests; so the opening is sent without waiting, the first statement rides
-//! with it, and [`Db::once`](super::Db::once) sends the commit right behind its only statement.
+//! with it, and where the number of statements is known the commit is sent right behind the last one.
 
 use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
 use super::sql::Text;
-use super::{Access, Lease, Sql};
+use super::{Access, Lease, Sql, first_of};
 use crate::auth::{Caller, Role};
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
@@ -35,16 +35,26 @@ struct State {
     lease: Lease,
     caller: Caller,
     access: Access,
-    single: bool,
-    opened: AtomicBool,
+    length: Length,
+    /// Statements that were sent, or could not be.
+    sent: AtomicUsize,
     failed: AtomicBool,
 }
 
+/// How many statements a transaction has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// As many as its closure likes.
+    Open,
+    /// So many. The commit travels behind the last one, before any is answered.
+    Known(usize),
+}
+
 impl Tx {
-    /// A transaction on a connection; `single` for exactly one statement.
-    pub(super) fn new(lease: Lease, caller: &Caller, access: Access, single: bool) -> Self {
-        let (opened, failed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(State { lease, caller: caller.clone(), access, single, opened, failed }))
+    /// A transaction on a connection.
+    pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length) -> Self {
+        let (sent, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self(Arc::new(State { lease, caller: caller.clone(), access, length, sent, failed }))
     }
 
     /// The tenant: `$1` of every statement. Row security would do without; the planner is better with.
@@ -93,87 +103,131 @@ impl Tx {
             client.statement_cache.clear();
         }
         let statement = client.prepare_cached(sql.of(self.0.caller.role)).await?;
-        if self.0.opened.swap(true, Ordering::Relaxed) {
-            if self.0.single {
-                return Err(Error::Internal("Db::once ran a second statement".to_owned()));
+        // Nothing waits between this and the sending, so statements are sent in the order in which they are counted.
+        let earlier = self.0.sent.fetch_add(1, Ordering::Relaxed);
+        let last = match self.0.length {
+            Length::Open => false,
+            Length::Known(length) if earlier < length => earlier + 1 == length,
+            Length::Known(length) => {
+                return Err(Error::Internal(format!("a transaction of {length} statements made one more")));
             }
-            return Ok(client.query(&statement, params).await?);
-        }
-        self.first_flight(sql, &statement, params).await
+        };
+        self.fly(&statement, params, (earlier == 0).then(|| self.context(sql.planner())), last).await
     }
 
-    /// BEGIN, context, statement and, for a single one, COMMIT: each polled once before any is awaited.
-    async fn first_flight(&self, sql: &impl Text, statement: &Statement, params: &Params<'_>) -> Result<Vec<Row>> {
+    /// BEGIN and context, if they are to come first, the statement and, behind the last one, the end: each polled once
+    /// before any is awaited.
+    async fn fly(
+        &self,
+        statement: &Statement,
+        params: &Params<'_>,
+        context: Option<String>,
+        last: bool,
+    ) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
-        let context = context(&self.0.caller, sql.planner());
         let begin = match self.0.access {
-            Access::Read => "begin read only",
+            Access::Read | Access::Check => "begin read only",
             Access::Write => "begin",
         };
-        let mut begin = pin!(maybe_done(client.batch_execute(begin)));
-        let mut context = pin!(maybe_done(client.batch_execute(&context)));
+        let mut begun = pin!(maybe_done(client.batch_execute(begin)));
+        let mut opened = pin!(maybe_done(client.batch_execute(context.as_deref().unwrap_or_default())));
         let mut rows = pin!(maybe_done(client.query(statement, params)));
-        send(begin.as_mut()).await;
-        send(context.as_mut()).await;
+        if context.is_some() {
+            send(begun.as_mut()).await;
+            send(opened.as_mut()).await;
+        }
         send(rows.as_mut()).await;
-
-        let end = self.0.single.then(|| {
+        if matches!(&*rows, MaybeDone::Done(Err(_))) {
             // A parameter that does not encode fails before anything is sent: nothing may be committed around it.
-            let unsent = matches!(&*rows, MaybeDone::Done(Err(_)));
-            maybe_done(client.batch_execute(if unsent { "rollback" } else { "commit" }))
-        });
-        let mut end = pin!(end);
-        if let Some(end) = end.as_mut().as_pin_mut() {
-            send(end).await;
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
+        let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { self.ending() };
+        let mut ended = pin!(maybe_done(client.simple_query(end)));
+        if last {
+            send(ended.as_mut()).await;
         }
 
-        let opened = [answer(begin).await, answer(context).await];
+        let opened = if context.is_some() { answer(begun).await.and(answer(opened).await) } else { Ok(()) };
         let rows = answer(rows).await;
-        let ended = match end.as_pin_mut() {
-            Some(end) => {
-                let ended = answer(end).await;
-                self.0.lease.idle();
-                ended
-            }
-            None => Ok(()),
-        };
-        // The opening's own error first: the others only follow from it.
-        for result in opened {
-            result?;
+        let ended = if last { answer(ended).await } else { Ok(Vec::new()) };
+        if last {
+            self.0.lease.idle();
         }
+        // The opening's own error first: the others only follow from it.
+        opened?;
         let rows = rows?;
-        ended?;
+        self.committed(&ended?);
         Ok(rows)
     }
 
-    /// Commits; a single transaction has done so with its statement.
+    /// What commits. Where something may have been written, it also asks for a position in the log behind that; others
+    /// may have written up to there too.
+    fn ending(&self) -> &'static str {
+        match self.0.access {
+            Access::Read | Access::Check => "commit",
+            Access::Write => "commit; select pg_catalog.pg_current_wal_insert_lsn()",
+        }
+    }
+
+    /// Tells the caller where the log was after the commit.
+    fn committed(&self, answer: &[SimpleQueryMessage]) {
+        if let Some(position) = first_of(answer) {
+            self.0.caller.written.raise(position);
+        }
+    }
+
+    /// Commits, unless that was sent with the last statement.
     pub(super) async fn commit(&self) -> Result<()> {
-        if self.0.single {
-            return Ok(());
-        }
-        if !self.0.opened.load(Ordering::Relaxed) {
-            self.0.lease.idle();
-            return Ok(());
-        }
+        let sent = self.0.sent.load(Ordering::Relaxed);
         if self.0.failed.load(Ordering::Relaxed) {
             // PostgreSQL would answer this COMMIT with a silent rollback.
             self.rollback().await;
             return Err(Error::Internal("a closure answered Ok after one of its statements had failed".to_owned()));
         }
-        self.0.lease.client().batch_execute("commit").await?;
+        match self.0.length {
+            Length::Known(length) if sent == length => return Ok(()),
+            Length::Known(length) if sent > 0 => {
+                self.rollback().await;
+                return Err(Error::Internal(format!("a transaction of {length} statements made only {sent}")));
+            }
+            Length::Open if sent > 0 => self.committed(&self.0.lease.client().simple_query(self.ending()).await?),
+            Length::Known(_) | Length::Open => {}
+        }
         self.0.lease.idle();
         Ok(())
     }
 
     /// Rolls back.
     pub(super) async fn rollback(&self) {
-        if self.0.single {
+        let sent = self.0.sent.load(Ordering::Relaxed);
+        if matches!(self.0.length, Length::Known(length) if sent >= length) {
             return; // Ended with its flight, or is settled by its lease.
         }
-        if self.0.opened.load(Ordering::Relaxed) && self.0.lease.client().batch_execute("rollback").await.is_err() {
+        if sent > 0 && self.0.lease.client().batch_execute("rollback").await.is_err() {
             return; // The lease closes or settles it.
         }
         self.0.lease.idle();
+    }
+
+    /// The context statement: nothing but `SET LOCAL`, made of an enum, two UUIDs, a number and words of our own. A
+    /// message of its own: a distributed PostgreSQL repeats it on its workers.
+    fn context(&self, planner: &str) -> String {
+        let caller = &self.0.caller;
+        let role = match caller.role {
+            Role::Operator => "photometa_operator",
+            Role::OrgAdmin => "org_admin",
+            Role::OrgUser => "org_user",
+            Role::Service => "org_service",
+        };
+        let milliseconds = caller.remaining().as_millis().clamp(1, 3_600_000);
+        let mut text = String::with_capacity(300);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "set local role {role}; set local app.org_id = '{}'; set local app.user_id = '{}'; set local statement_timeout = {milliseconds}{}",
+            caller.organization, caller.subject, planner
+        );
+        text
     }
 }
 
@@ -193,23 +247,4 @@ async fn answer<T, E: Into<Error>, F: Future<Output = Result<T, E>>>(mut request
         Some(answer) => answer.map_err(Into::into),
         None => Err(Error::Internal("an answer was taken twice".to_owned())),
     }
-}
-
-/// The context statement: nothing but `SET LOCAL`, made of an enum, two UUIDs, a number and words of our own.
-fn context(caller: &Caller, planner: &str) -> String {
-    let role = match caller.role {
-        Role::Operator => "photometa_operator",
-        Role::OrgAdmin => "org_admin",
-        Role::OrgUser => "org_user",
-        Role::Service => "org_service",
-    };
-    let mut text = String::with_capacity(280);
-    let milliseconds = caller.remaining().as_millis().clamp(1, 3_600_000);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "set local role {role}; set local app.org_id = '{}'; set local app.user_id = '{}'; set local statement_timeout = {milliseconds}{planner}",
-        caller.organization, caller.subject
-    );
-    text
 }

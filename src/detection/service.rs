@@ -139,7 +139,7 @@ impl DetectionService for Service {
     ) -> Result<Response<pb::DeleteDetectionsByModelResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let rollback = convert::rollback(request.into_inner())?;
-        let access = if rollback.validate_only { Access::Read } else { Access::Write };
+        let access = if rollback.validate_only { Access::Check } else { Access::Write };
         let work = async |tx: Tx| {
             let found = query::of_model(&tx, &rollback).await?;
             let total = found.len();

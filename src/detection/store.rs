@@ -29,7 +29,7 @@ pub(super) async fn place(db: &Db, caller: &Caller, items: Vec<NewDetection>) ->
     if photos.is_empty() {
         return Ok(items.into_iter().map(Ok).collect());
     }
-    let frames = db.once(&caller.in_time(), Access::Read, async |tx| query::frames(&tx, &photos).await).await?;
+    let frames = db.once(&caller.in_time(), Access::Check, async |tx| query::frames(&tx, &photos).await).await?;
     let placed = items.into_iter().map(|item| match frames.get(&item.photo_id) {
         _ if item.pixel_boxes.is_empty() => Ok(item),
         Some(frame) => convert::place(item, *frame),

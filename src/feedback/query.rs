@@ -134,17 +134,8 @@ pub(super) async fn list(tx: &Tx, filter: &Filter, after: Option<SortKey>, limit
     let sql = if photo_id.is_some() { &LIST_OF_PHOTO } else { &LIST };
     let after_time = after.and_then(|(time, _)| Timestamp::from_microsecond(time).ok());
     let after_id = after.map(|(_, id)| id);
-    let params: &Params<'_> = &[
-        tx.organization(),
-        detection_id,
-        photo_id,
-        user_id,
-        &after_time,
-        &after_id,
-        &limit,
-        &created.0,
-        &created.1,
-    ];
+    let params: &Params<'_> =
+        &[tx.organization(), detection_id, photo_id, user_id, &after_time, &after_id, &limit, &created.0, &created.1];
     let rows = tx.query(sql, params).await?;
     rows.into_iter().map(Feedback::try_from).collect()
 }

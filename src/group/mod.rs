@@ -142,9 +142,10 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
         let Some(latest) = group.iter().map(|waiting| &waiting.caller).max_by_key(|caller| caller.deadline) else {
             return;
         };
-        let caller = latest.clone();
-        let (items, mut answers): (Vec<T>, Vec<_>) =
-            group.into_iter().map(|waiting| (waiting.item, waiting.answer)).unzip();
+        let caller = latest.apart();
+        let written = caller.written.clone();
+        let (items, (mut answers, callers)): (Vec<T>, (Vec<_>, Vec<_>)) =
+            group.into_iter().map(|waiting| (waiting.item, (waiting.answer, waiting.caller))).unzip();
         let outcomes = {
             let left = join_all(answers.iter_mut().map(oneshot::Sender::closed));
             tokio::select! {
@@ -155,6 +156,12 @@ impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
             }
         };
         drop(self);
+        // Each of them before it is answered.
+        if let Some(position) = written.position() {
+            for caller in &callers {
+                caller.written.raise(position);
+            }
+        }
         match outcomes {
             // Who has left needs no answer.
             Ok(outcomes) => {

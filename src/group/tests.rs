@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::auth::{Role, Term};
+use crate::lsn::Written;
 
 const MIB: usize = 1024 * 1024;
 
@@ -101,7 +102,8 @@ fn caller(organization: u128, role: Role, subject: u128) -> Caller {
     let deadline = Instant::now() + Duration::from_secs(30);
     let term = Term { longest: Duration::from_secs(30), asked: None, streams: false, expires: None };
     let organization = OrganizationId(Uuid::from_u128(organization));
-    Caller { organization, subject: Uuid::from_u128(subject), role, rpc: String::new(), deadline, term }
+    let (rpc, after, written) = (String::new(), None, Written::default());
+    Caller { organization, subject: Uuid::from_u128(subject), role, rpc, deadline, term, after, written }
 }
 
 fn service(organization: u128) -> Caller {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -112,8 +113,13 @@ impl PhotoService for Service {
             .db
             .scoped(&caller, Access::Read, async |tx| {
                 let photos = list::list(&tx, &filter, order, view, after, limit).await?;
-                let keys: Vec<_> = photos.iter().map(|photo| photo.sort_key(order)).collect();
-                Ok(keys.into_iter().zip(complete(&tx, photos, view).await?).collect::<Vec<_>>())
+                let (keys, ids): (Vec<_>, Vec<_>) =
+                    photos.iter().map(|photo| (photo.sort_key(order), photo.id)).unzip();
+                let nested = match view {
+                    View::Full if !ids.is_empty() => Nested::read(&tx, &ids).await?,
+                    _ => Nested::default(),
+                };
+                Ok(keys.into_iter().zip(nested.put(photos)).collect::<Vec<_>>())
             })
             .await?;
         let (photos, next_page_token) = self.pages.cut(&page, rows, |(key, _)| *key, |(_, photo)| photo);
@@ -163,14 +169,17 @@ impl PhotoService for Service {
 
 impl Service {
     async fn read(&self, caller: &Caller, ids: &[PhotoId], view: View) -> Result<Vec<pb::Photo>> {
-        if view == View::Full {
-            return self
-                .db
-                .scoped(caller, Access::Read, async |tx| complete(&tx, query::get(&tx, ids, view).await?, view).await)
-                .await;
+        if view != View::Full {
+            let photos = self.db.once(caller, Access::Read, async |tx| query::get(&tx, ids, view).await).await?;
+            return Ok(photos.into_iter().map(convert::to_pb).collect());
         }
-        let photos = self.db.once(caller, Access::Read, async |tx| query::get(&tx, ids, view).await).await?;
-        Ok(photos.into_iter().map(convert::to_pb).collect())
+        let work = async |tx: Tx| {
+            // To the end, even if one of them fails: what is dropped on its way costs the connection.
+            let (photos, nested) = join(query::get(&tx, ids, view), Nested::read(&tx, ids)).await;
+            Ok((photos?, nested?))
+        };
+        let (photos, nested) = self.db.together(caller, Access::Read, 1 + Nested::STATEMENTS, work).await?;
+        Ok(nested.put(photos))
     }
 }
 
@@ -182,23 +191,34 @@ async fn lock(tx: &Tx, id: PhotoId, etag: &str) -> Result<Photo> {
     Ok(photo)
 }
 
-/// Shows photos; in view FULL with their tags and detections, read together.
-async fn complete(tx: &Tx, photos: Vec<Photo>, view: View) -> Result<Vec<pb::Photo>> {
-    let ids: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
-    let mut photos: Vec<pb::Photo> = photos.into_iter().map(convert::to_pb).collect();
-    if view != View::Full || photos.is_empty() {
-        return Ok(photos);
+/// What view FULL shows inside of photos.
+#[derive(Default)]
+struct Nested {
+    tags: HashMap<PhotoId, Vec<pb::Tag>>,
+    detections: HashMap<PhotoId, Vec<pb::Detection>>,
+}
+
+impl Nested {
+    /// Statements of [`Nested::read`].
+    const STATEMENTS: usize = 2;
+
+    /// Reads it in one flight; a photo that is not there has none.
+    async fn read(tx: &Tx, ids: &[PhotoId]) -> Result<Self> {
+        let most = MAX_NESTED + 1;
+        let (tags, detections) = join(tag::of_photos(tx, ids, most), detection::of_photos(tx, ids, most)).await;
+        Ok(Self { tags: tags?, detections: detections? })
     }
-    let (mut tags, mut detections) = futures_util::future::try_join(
-        tag::of_photos(tx, &ids, MAX_NESTED + 1),
-        detection::of_photos(tx, &ids, MAX_NESTED + 1),
-    )
-    .await?;
-    for (photo, id) in photos.iter_mut().zip(ids) {
-        photo.tags = tags.remove(&id).unwrap_or_default();
+
+    /// Shows photos with it.
+    fn put(mut self, photos: Vec<Photo>) -> Vec<pb::Photo> {
+        photos.into_iter().map(|photo| self.put_into(photo.id, convert::to_pb(photo))).collect()
+    }
+
+    fn put_into(&mut self, id: PhotoId, mut photo: pb::Photo) -> pb::Photo {
+        photo.tags = self.tags.remove(&id).unwrap_or_default();
         photo.tags_truncated = photo.tags.len() > MAX_NESTED;
         photo.tags.truncate(MAX_NESTED);
-        let all = detections.remove(&id).unwrap_or_default();
+        let all = self.detections.remove(&id).unwrap_or_default();
         let found = all.len();
         let mut bytes = 0;
         photo.detections = all
@@ -210,8 +230,8 @@ async fn complete(tx: &Tx, photos: Vec<Photo>, view: View) -> Result<Vec<pb::Pho
             })
             .collect();
         photo.detections_truncated = photo.detections.len() < found;
+        photo
     }
-    Ok(photos)
 }
 
 fn batch_result(outcome: Result<(Photo, bool)>) -> pb::BatchCreatePhotosResult {

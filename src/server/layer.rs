@@ -1,6 +1,6 @@
-//! What every call passes through: it gets a request id, a deadline and a span, its credential is read, and
-//! whatever refuses it (tonic itself included) does so with a reason. Outermost of our layers: tonic's own
-//! deadline answers CANCELLED, so ours comes a little earlier.
+//! What every call passes through: it gets a request id, a deadline and a span, its credential is read, it is told
+//! where in the database's log its commits are, and whatever refuses it (tonic itself included) does so with a reason.
+//! Outermost of our layers: tonic's own deadline answers CANCELLED, so ours comes a little earlier.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,6 +20,7 @@ use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
 use crate::error::Error;
 use crate::id::OrganizationId;
+use crate::lsn::{self, Written};
 
 const REQUEST_ID: &str = "x-request-id";
 /// What the names of our services begin with.
@@ -83,6 +84,7 @@ where
             let term = Term { longest, asked, streams: false, expires: expires(&claims) };
             caller(&claims, rpc.clone(), deadline, term)
         });
+        let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
         request.extensions_mut().insert(Credential(found));
 
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
@@ -97,6 +99,9 @@ where
                 },
             };
             response.headers_mut().insert(REQUEST_ID, id);
+            if let Some(position) = written.position().and_then(|position| position.to_string().parse().ok()) {
+                response.headers_mut().insert(lsn::HEADER, position);
+            }
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
             tracing::debug!(rpc.code = ?code, elapsed = ?started.elapsed(), "answered");
             Ok(response)
@@ -107,7 +112,8 @@ where
 
 fn caller(claims: &Claims, rpc: String, deadline: Instant, term: Term) -> Caller {
     let organization = OrganizationId(claims.org.unwrap_or_default());
-    Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline, term }
+    let (after, written) = (None, Written::default());
+    Caller { organization, subject: claims.sub, role: claims.role, rpc, deadline, term, after, written }
 }
 
 /// When a credential is first refused: the second that `exp` names still counts.

@@ -29,6 +29,10 @@ struct Cluster {
 /// A database of one test; dropped after it.
 pub struct TestDatabase {
     name: String,
+    socket: PathBuf,
+    port: u16,
+    /// Whether it is on the server of all tests, and has to be dropped.
+    shared: bool,
 }
 
 impl TestDatabase {
@@ -57,29 +61,42 @@ impl TestDatabase {
         let name = format!("test_{}_{number}", std::process::id());
         let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
         admin.batch_execute(&format!("create database {name} {options}")).await.expect("a database");
-        Self { name }
+        let mut made = Self::of(&cluster.postgres, &name);
+        made.shared = true;
+        made
+    }
+
+    /// A database of a server that goes with its test.
+    pub fn of(postgres: &Embedded, name: &str) -> Self {
+        let (socket, port) = (postgres.socket_dir().to_owned(), postgres.port());
+        Self { name: name.to_owned(), socket, port, shared: false }
+    }
+
+    fn config(&self, user: &str) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.socket).port(self.port).user(user).dbname(&self.name);
+        config
     }
 
     /// How the service connects.
     pub fn app(&self) -> Config {
-        CLUSTER.postgres.config("photometa_app", &self.name)
+        self.config("photometa_app")
     }
 
     /// The same as settings of the program take it.
     pub fn url(&self, user: &str) -> String {
-        let folder = CLUSTER.postgres.socket_dir().display();
-        format!("host={folder} port={} user={user} dbname={}", CLUSTER.postgres.port(), self.name)
+        format!("host={} port={} user={user} dbname={}", self.socket.display(), self.port, self.name)
     }
 
     /// How an administrator connects: past row security, for arranging and asserting only.
     pub fn superuser(&self) -> Config {
-        CLUSTER.postgres.config("postgres", &self.name)
+        self.config("postgres")
     }
 
     /// A program that finds the database by libpq's variables.
     pub fn command(&self, program: impl AsRef<Path>, user: &str) -> Command {
         let mut command = Command::new(program.as_ref());
-        command.env("PGHOST", CLUSTER.postgres.socket_dir()).env("PGPORT", CLUSTER.postgres.port().to_string());
+        command.env("PGHOST", &self.socket).env("PGPORT", self.port.to_string());
         command.env("PGUSER", user).env("PGDATABASE", &self.name);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -99,7 +116,9 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let _ = CLUSTER.janitor.send(std::mem::take(&mut self.name));
+        if self.shared {
+            let _ = CLUSTER.janitor.send(std::mem::take(&mut self.name));
+        }
     }
 }
 

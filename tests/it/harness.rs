@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
-use photometa::db::Db;
 use photometa::db::migrate::newest;
+use photometa::db::{Db, Standby};
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
@@ -182,12 +182,22 @@ impl App {
         Self::start_through(database, connection).await
     }
 
+    /// Starts the service on a database, with reads from a standby.
+    pub async fn start_reading_from(database: TestDatabase, standby: Standby) -> Self {
+        let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap().reading_from(standby).unwrap();
+        Self::serve(database, db).await
+    }
+
     /// Starts the service on a database that it reaches in another way, such as a pooler.
     pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
+        Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await
+    }
+
+    async fn serve(database: TestDatabase, db: Db) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
-            db: Db::new(connection, 4, Duration::from_secs(10)).unwrap(),
+            db,
             pages: Pages::new(SECRET),
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),

@@ -46,9 +46,10 @@ async fn allow(app: &App, connections: bool) {
     outside.batch_execute(&format!("alter database {name} allow_connections {connections}")).await.unwrap();
 }
 
-/// Ends every session of the app's database but the test's own.
+/// Ends every session of the app's database but the test's own, and waits until they have ended.
 pub async fn throw_out(app: &App) {
-    let all = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    let all = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
     app.postgres.batch_execute(all).await.unwrap();
 }
 

@@ -78,6 +78,7 @@ pub fn photometa(data: &Path) -> Command {
     for variable in [
         "PHOTOMETA_DATABASE_URL",
         "PHOTOMETA_MIGRATION_URL",
+        "PHOTOMETA_READ_DATABASE_URL",
         "PHOTOMETA_JWT_SECRET",
         "PHOTOMETA_TOKEN",
         "PHOTOMETA_ADDRESS",

@@ -42,6 +42,24 @@ pub(super) async fn connection(client: &Client) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
+/// Whether it is one, and follows.
+pub(super) async fn standby(client: &Client) -> Result<Vec<Finding>, Error> {
+    let row = client
+        .query_one(
+            "select pg_is_in_recovery() as standby, pg_is_in_recovery() and pg_is_wal_replay_paused() as paused",
+            &[],
+        )
+        .await?;
+    Ok(vec![if !row.try_get::<_, bool>("standby")? {
+        let fix = "point PHOTOMETA_READ_DATABASE_URL at a streaming standby, or unset it; until then the primary answers its reads";
+        Finding::warning("replica", "the replica is no standby", fix)
+    } else if row.try_get("paused")? {
+        Finding::warning("replica", "the standby has paused its replay", "call pg_wal_replay_resume() there")
+    } else {
+        Finding::ok("replica", "it is a standby, and replays the primary's log")
+    }])
+}
+
 pub(super) async fn durability(client: &Client) -> Result<Vec<Finding>, Error> {
     let off = names(
         client,

@@ -20,6 +20,7 @@ use super::store;
 use crate::auth::Caller;
 use crate::db::Db;
 use crate::error::{CredentialProblem, Error, Result, item_status};
+use crate::lsn::Lsn;
 use crate::pb;
 
 use window::{Item, Window};
@@ -99,8 +100,9 @@ impl Ingest {
         }
     }
 
-    /// Stores a batch, and answers what became of each item.
-    async fn store(&self, batch: Vec<Item>) -> Result<Vec<pb::IngestDetectionsAck>> {
+    /// Stores a batch, and answers what became of each item, and where the log was after that.
+    async fn store(&self, batch: Vec<Item>) -> Result<(Vec<pb::IngestDetectionsAck>, Option<Lsn>)> {
+        let caller = self.caller.apart();
         let mut acks = Vec::with_capacity(batch.len());
         let mut new = Vec::with_capacity(batch.len());
         for (place, Item { sequence, detection, .. }) in batch.into_iter().enumerate() {
@@ -112,7 +114,7 @@ impl Ingest {
             acks.push(ack);
         }
         let (places, new): (Vec<usize>, Vec<NewDetection>) = new.into_iter().unzip();
-        let outcomes = store::each(&self.db, &self.caller, new).await?;
+        let outcomes = store::each(&self.db, &caller, new).await?;
         let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if let Some(trouble) = errors.find(|error| error.is_trouble()) {
             return Err(trouble.clone());
@@ -126,7 +128,7 @@ impl Ingest {
                 Err(error) => acks[place].status = Some(item_status(error)),
             }
         }
-        Ok(acks)
+        Ok((acks, caller.written.position()))
     }
 }
 
@@ -145,18 +147,20 @@ fn read(
 }
 
 /// Sends acknowledgements. A client that has hung up needs none.
-async fn tell(out: &mpsc::Sender<Answer>, acks: Vec<pb::IngestDetectionsAck>) {
-    let (mut answer, mut bytes) = (pb::IngestDetectionsResponse::default(), 0);
+async fn tell(out: &mpsc::Sender<Answer>, (acks, position): (Vec<pb::IngestDetectionsAck>, Option<Lsn>)) {
+    let lsn = position.map(|position| position.to_string()).unwrap_or_default();
+    let (mut told, mut bytes) = (Vec::new(), 0);
     for ack in acks {
         bytes += ack.encoded_len();
-        answer.acks.push(ack);
+        told.push(ack);
         if bytes >= ANSWER_BYTES {
             bytes = 0;
-            let _ = out.send(Ok(std::mem::take(&mut answer))).await;
+            let acks = std::mem::take(&mut told);
+            let _ = out.send(Ok(pb::IngestDetectionsResponse { acks, lsn: lsn.clone() })).await;
         }
     }
-    if !answer.acks.is_empty() {
-        let _ = out.send(Ok(answer)).await;
+    if !told.is_empty() {
+        let _ = out.send(Ok(pb::IngestDetectionsResponse { acks: told, lsn })).await;
     }
 }
 
