@@ -25,7 +25,8 @@ const OF_EACH: Source = source!(OF_EACH);
 const PENDING: Source = source!(PENDING);
 /// The same of several projects or all of them: by the index of each, side by side.
 ///
-/// Index: projects_pkey*, detections_pending_created_at_idx, detections_pending_confidence_idx, detections_pkey.
+/// Index: detections_pending_confidence_idx, detections_pending_created_at_idx, detections_pkey,
+/// projects_organization_id_name_key*.
 const PENDING_OF_EACH: Source = source!(PENDING_OF_EACH);
 
 /// What is read first.

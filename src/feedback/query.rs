@@ -120,7 +120,7 @@ macro_rules! list {
         )
     };
 }
-/// Index: feedback_created_at_idx*, feedback_detection_id_created_at_idx.
+/// Index: feedback_created_at_idx*, feedback_detection_id_created_at_idx, feedback_user_id_created_at_idx.
 const LIST: Sql = list!(LIST, "$3::uuid is null");
 /// Index: detections_photo_id_created_at_idx, feedback_detection_id_created_at_idx.
 const LIST_OF_PHOTO: Sql = list!(

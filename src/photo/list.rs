@@ -15,24 +15,30 @@ use crate::source;
 /// Photos by a time index: of the organization, a project or a person. With a condition on the photo that has an index of
 /// its own, PostgreSQL plans each time, and may read that.
 ///
-/// Index: photos_created_at_idx*, photos_project_id_created_at_idx, photos_user_id_created_at_idx, photos_captured_at_idx*,
-/// photos_project_id_captured_at_idx, photos_pkey*.
+/// Index: detections_model_photo_created_at_idx, detections_photo_id_created_at_idx, photos_captured_at_idx*,
+/// photos_created_at_idx*, photos_organization_id_s3_key_key, photos_project_id_captured_at_idx,
+/// photos_project_id_created_at_idx, photos_uploaded_at_idx, photos_user_id_created_at_idx,
+/// tags_photo_id_tag_source_key.
 const DIRECT: Source = source!(DIRECT);
 /// Photos of several projects or people: by the time index of each, side by side.
 ///
-/// Index: photos_project_id_created_at_idx, photos_pkey.
+/// Index: photos_pkey, photos_project_id_captured_at_idx, photos_project_id_created_at_idx,
+/// photos_user_id_created_at_idx.
 const OF_EACH: Source = source!(OF_EACH);
 /// Photos that carry a tag or a label, or that a model looked at, in the order of the carriers.
 ///
-/// Index: tags_tag_photo_created_at_idx, tags_project_id_tag_photo_created_at_idx, photos_pkey.
+/// Index: detection_labels_pkey, detections_model_photo_created_at_idx, detections_pkey, photos_pkey,
+/// tags_photo_id_tag_source_key, tags_project_id_tag_photo_created_at_idx, tags_tag_photo_created_at_idx.
 const CARRIED: Source = source!(CARRIED);
 /// The same where the order is another one: all of them, sorted.
 ///
-/// Index: tags_tag_photo_created_at_idx, photos_pkey.
+/// Index: detection_labels_pkey, detections_project_id_created_at_idx, photos_pkey, tags_photo_id_tag_source_key,
+/// tags_tag_photo_created_at_idx.
 const GATHERED: Source = source!(GATHERED);
 /// How many carriers there are, counted to [`FEW`].
 ///
-/// Index: tags_tag_photo_created_at_idx.
+/// Index: detection_labels_pkey, detections_model_photo_created_at_idx*, detections_pkey*,
+/// tags_tag_photo_created_at_idx.
 const COUNT: Source = source!(COUNT);
 
 /// So many carriers are all read and sorted, 2 to 3 µs for each. With more of them, following the order until a page is

@@ -122,7 +122,7 @@ pub(super) async fn read_back(tx: &Tx, addition: &Addition) -> Result<Vec<Tag>> 
 
 /// Removes nothing when a photo is missing, so that one statement can be the whole transaction.
 ///
-/// Index: photos_pkey, tags_tag_photo_created_at_idx.
+/// Index: photos_pkey, tags_photo_id_tag_source_key, tags_tag_photo_created_at_idx.
 const REMOVE: Sql = sql!(
     REMOVE,
     "with missing as materialized (
@@ -217,14 +217,14 @@ macro_rules! counts {
         )
     };
 }
-/// Index: tags_tag_photo_created_at_idx*.
+/// Index: tags_pkey*, tags_project_id_tag_photo_created_at_idx, tags_tag_photo_created_at_idx.
 const COUNTS_BY_COUNT: Sql = counts!(
     COUNTS_BY_COUNT,
     " group by t.tag_folded
       having $4::bigint is null or count(distinct t.photo_id) < $4 or (count(distinct t.photo_id) = $4 and t.tag_folded > $5::text)",
     "count desc, t.tag_folded"
 );
-/// Index: tags_tag_photo_created_at_idx*.
+/// Index: tags_pkey*, tags_project_id_tag_photo_created_at_idx, tags_tag_photo_created_at_idx*.
 const COUNTS_BY_TAG: Sql = counts!(
     COUNTS_BY_TAG,
     " and ($4::bigint is null or t.tag_folded > $5::text)

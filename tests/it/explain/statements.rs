@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// One `const …: Sql`.
+/// One `const …: Sql` or `const …: Source`.
 pub struct Statement {
     /// `photo::query::LOCK`.
     pub name: String,
@@ -24,7 +24,10 @@ pub fn statements() -> (Vec<Statement>, Vec<String>) {
                 comment.push(words.trim());
                 continue;
             }
-            if let Some((name, _)) = constant(line).and_then(|rest| rest.split_once(": Sql =")) {
+            let found_here = constant(line).and_then(|rest| rest.split_once(": "));
+            if let Some((name, _)) =
+                found_here.filter(|(_, kind)| kind.starts_with("Sql =") || kind.starts_with("Source ="))
+            {
                 let name = format!("{module}::{name}");
                 match indexes(&comment) {
                     Some(indexes) => found.push(Statement { name, indexes }),

@@ -2,12 +2,20 @@
 
 use super::{ANY, Case, case};
 
-const LATEST: &str = "detection::query::LIST_NEWEST_FIRST";
-const EARLIEST: &str = "detection::query::LIST_OLDEST_FIRST";
-const QUEUE: &str = "detection::query::QUEUE_OLDEST";
-const DOUBTFUL: &str = "detection::query::QUEUE_LEAST_CONFIDENT";
+const DIRECT: &str = "detection::list::DIRECT";
+const OF_EACH: &str = "detection::list::OF_EACH";
 const STATS: &str = "detection::stats::query::CELLS";
 const STATS_OF_PROJECTS: &str = "detection::stats::query::CELLS_OF_PROJECTS";
+const PENDING: &str = "detection::list::PENDING";
+const PENDING_OF_EACH: &str = "detection::list::PENDING_OF_EACH";
+
+const fn list(request: &'static str, plans: &'static [(&'static str, &'static str)]) -> Case {
+    case("DetectionService/ListDetections", request, plans)
+}
+
+const fn queue(request: &'static str, plans: &'static [(&'static str, &'static str)]) -> Case {
+    case("DetectionService/ListPendingDetections", request, plans)
+}
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -45,78 +53,88 @@ pub const CASES: &[Case] = &[
         ],
     ),
     case("DetectionService/GetDetection", r#"{"id": "$detection"}"#, &[("detection::query::GET", "detections_pkey")]),
-    case("DetectionService/ListDetections", "{}", &[(LATEST, "detections_created_at_idx")]),
-    case(
-        "DetectionService/ListDetections",
-        r#"{"view": "DETECTION_VIEW_FULL"}"#,
-        &[(LATEST, "detections_created_at_idx")],
+    list(r#"{"filter": {}}"#, &[(DIRECT, "detections_created_at_idx")]),
+    list(r#"{"filter": {"photo_ids": ["$photo"]}}"#, &[(DIRECT, "detections_photo_id_created_at_idx")]),
+    list(
+        r#"{"filter": {"photo_ids": ["$photo", "$doomed_photo"]}}"#,
+        &[(OF_EACH, "detections_photo_id_created_at_idx")],
     ),
-    case(
-        "DetectionService/ListDetections",
-        r#"{"order_by": "create_time"}"#,
-        &[(EARLIEST, "detections_created_at_idx")],
-    ),
-    case(
-        "DetectionService/ListDetections",
-        r#"{"filter": {"photo_ids": ["$photo"]}}"#,
-        &[(LATEST, "detections_photo_id_created_at_idx")],
-    ),
-    case(
-        "DetectionService/ListDetections",
-        r#"{"filter": {"photo_ids": ["$photo"]}, "order_by": "create_time"}"#,
-        &[(EARLIEST, "detections_photo_id_created_at_idx")],
-    ),
-    case("DetectionService/ListDetections", r#"{"filter": {"project_ids": ["$house"]}}"#, &[(LATEST, ANY)]),
-    case(
-        "DetectionService/ListDetections",
-        r#"{"filter": {"project_ids": ["$house"]}, "order_by": "create_time"}"#,
-        &[(EARLIEST, ANY)],
-    ),
-    case(
-        "DetectionService/ListDetections",
+    list(r#"{"filter": {"project_ids": ["$house"]}}"#, &[(DIRECT, "detections_project_id_created_at_idx")]),
+    list(r#"{"filter": {"project_ids": ["$house", "$bridge"]}}"#, &[(OF_EACH, "detections_project_id_created_at_idx")]),
+    list(
         r#"{"filter": {"types": ["DETECTION_TYPE_DAMAGE"]}}"#,
-        &[(LATEST, "detections_detection_type_created_at_idx")],
+        &[(DIRECT, "detections_detection_type_created_at_idx")],
     ),
-    case(
-        "DetectionService/ListDetections",
+    list(
+        r#"{"filter": {"types": ["DETECTION_TYPE_DAMAGE", "DETECTION_TYPE_VOLUME"]}}"#,
+        &[(OF_EACH, "detections_detection_type_created_at_idx")],
+    ),
+    list(r#"{"filter": {"model_versions": ["model-2"]}}"#, &[(OF_EACH, "detections_model_version_created_at_idx")]),
+    list(r#"{"filter": {}, "order_by": "create_time"}"#, &[(DIRECT, "detections_created_at_idx")]),
+    list(
+        r#"{"filter": {"photo_ids": ["$photo"]}, "order_by": "create_time"}"#,
+        &[(DIRECT, "detections_photo_id_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"photo_ids": ["$photo", "$doomed_photo"]}, "order_by": "create_time"}"#,
+        &[(OF_EACH, "detections_photo_id_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"project_ids": ["$house"]}, "order_by": "create_time"}"#,
+        &[(DIRECT, "detections_project_id_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge"]}, "order_by": "create_time"}"#,
+        &[(OF_EACH, "detections_project_id_created_at_idx")],
+    ),
+    list(
         r#"{"filter": {"types": ["DETECTION_TYPE_DAMAGE"]}, "order_by": "create_time"}"#,
-        &[(EARLIEST, "detections_detection_type_created_at_idx")],
+        &[(DIRECT, "detections_detection_type_created_at_idx")],
     ),
-    case("DetectionService/ListDetections", r#"{"filter": {"model_versions": ["model-2"]}}"#, &[(LATEST, ANY)]),
-    case("DetectionService/ListDetections", r#"{"filter": {"min_confidence": 0.25}}"#, &[(LATEST, ANY)]),
-    case("DetectionService/ListDetections", r#"{"filter": {"max_confidence": 0.25}}"#, &[(LATEST, ANY)]),
-    case("DetectionService/ListDetections", r#"{"filter": {"user_confirmed": true}}"#, &[(LATEST, ANY)]),
-    case("DetectionService/ListDetections", r#"{"filter": {"user_confirmed": false}}"#, &[(LATEST, ANY)]),
-    case(
-        "DetectionService/ListDetections",
+    list(
+        r#"{"filter": {"types": ["DETECTION_TYPE_DAMAGE", "DETECTION_TYPE_VOLUME"]}, "order_by": "create_time"}"#,
+        &[(OF_EACH, "detections_detection_type_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"model_versions": ["model-2"]}, "order_by": "create_time"}"#,
+        &[(OF_EACH, "detections_model_version_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge", "$idle_project", "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003", "00000000-0000-4000-8000-000000000004", "00000000-0000-4000-8000-000000000005", "00000000-0000-4000-8000-000000000006", "00000000-0000-4000-8000-000000000007", "00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000009", "00000000-0000-4000-8000-000000000010", "00000000-0000-4000-8000-000000000011", "00000000-0000-4000-8000-000000000012", "00000000-0000-4000-8000-000000000013", "00000000-0000-4000-8000-000000000014", "00000000-0000-4000-8000-000000000015", "00000000-0000-4000-8000-000000000016"]}}"#,
+        &[(OF_EACH, "detections_project_id_created_at_idx")],
+    ),
+    list(r#"{"view": "DETECTION_VIEW_FULL"}"#, &[(DIRECT, "detections_created_at_idx")]),
+    list(
+        r#"{"filter": {"model_versions": ["model-2"], "project_ids": ["$house"]}}"#,
+        &[(DIRECT, "detections_project_id_created_at_idx")],
+    ),
+    list(r#"{"filter": {"labels": ["label 1"]}}"#, &[(DIRECT, ANY)]),
+    list(r#"{"filter": {"labels": ["label none"]}}"#, &[(DIRECT, "detection_labels_pkey")]),
+    list(
+        r#"{"filter": {"min_confidence": 0.25, "max_confidence": 0.75, "user_confirmed": false}}"#,
+        &[(DIRECT, "detections_created_at_idx")],
+    ),
+    list(
         r#"{"filter": {"create_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}}"#,
-        &[(LATEST, "detections_created_at_idx")],
+        &[(DIRECT, "detections_created_at_idx")],
     ),
-    case("DetectionService/ListPendingDetections", "{}", &[(QUEUE, "detections_pending_idx")]),
-    case(
-        "DetectionService/ListPendingDetections",
-        r#"{"project_ids": ["$house"]}"#,
-        &[(QUEUE, "detections_pending_idx")],
+    queue(r#"{}"#, &[(PENDING_OF_EACH, "detections_pending_created_at_idx")]),
+    queue(r#"{"project_ids": ["$house"]}"#, &[(PENDING, "detections_pending_created_at_idx")]),
+    queue(
+        r#"{"project_ids": ["$house", "$bridge"], "types": ["DETECTION_TYPE_DAMAGE"]}"#,
+        &[(PENDING_OF_EACH, "detections_pending_created_at_idx")],
     ),
-    case(
-        "DetectionService/ListPendingDetections",
-        r#"{"types": ["DETECTION_TYPE_DAMAGE"]}"#,
-        &[(QUEUE, "detections_detection_type_created_at_idx")],
-    ),
-    case(
-        "DetectionService/ListPendingDetections",
+    queue(
         r#"{"strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}"#,
-        &[(DOUBTFUL, "detections_pending_idx")],
+        &[(PENDING_OF_EACH, "detections_pending_confidence_idx")],
     ),
-    case(
-        "DetectionService/ListPendingDetections",
-        r#"{"strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST", "project_ids": ["$house"]}"#,
-        &[(DOUBTFUL, "detections_pending_idx")],
+    queue(
+        r#"{"project_ids": ["$house"], "strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}"#,
+        &[(PENDING, "detections_pending_confidence_idx")],
     ),
-    case(
-        "DetectionService/ListPendingDetections",
-        r#"{"strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST", "types": ["DETECTION_TYPE_DAMAGE"]}"#,
-        &[(DOUBTFUL, "detections_detection_type_created_at_idx")],
+    queue(
+        r#"{"project_ids": ["$house", "$bridge"], "types": ["DETECTION_TYPE_DAMAGE"], "strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}"#,
+        &[(PENDING_OF_EACH, "detections_pending_confidence_idx")],
     ),
     case(
         "DetectionService/DeleteDetection",
@@ -126,22 +144,31 @@ pub const CASES: &[Case] = &[
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "model-1", "validate_only": true}"#,
-        &[("detection::query::COUNT_OF_MODEL", "detections_pkey")],
+        &[(
+            "detection::query::COUNT_OF_MODEL",
+            "detections_model_version_created_at_idx or detections_model_photo_created_at_idx",
+        )],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "model-1", "types": ["DETECTION_TYPE_DAMAGE"], "validate_only": true}"#,
-        &[("detection::query::COUNT_OF_MODEL", "detections_detection_type_created_at_idx")],
+        &[(
+            "detection::query::COUNT_OF_MODEL",
+            "detections_model_photo_created_at_idx or detections_model_version_created_at_idx",
+        )],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "$doomed_model", "include_reviewed": true}"#,
-        &[("detection::query::OF_MODEL", "detections_pkey"), ("detection::write::DELETE", "detections_pkey")],
+        &[("detection::query::OF_MODEL", ANY), ("detection::write::DELETE", "detections_pkey")],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "$doomed_model", "types": ["DETECTION_TYPE_DAMAGE"]}"#,
-        &[("detection::query::OF_MODEL", "detections_detection_type_created_at_idx")],
+        &[(
+            "detection::query::OF_MODEL",
+            "detections_model_photo_created_at_idx or detections_model_version_created_at_idx",
+        )],
     ),
     case(
         "DetectionService/GetDetectionStats",

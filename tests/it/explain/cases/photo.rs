@@ -2,10 +2,15 @@
 
 use super::{ANY, Case, case};
 
-const NEWEST: &str = "photo::query::LIST_CREATED_DESCENDING";
-const OLDEST: &str = "photo::query::LIST_CREATED_ASCENDING";
-const TAKEN_LAST: &str = "photo::query::LIST_CAPTURED_DESCENDING";
-const TAKEN_FIRST: &str = "photo::query::LIST_CAPTURED_ASCENDING";
+const DIRECT: &str = "photo::list::DIRECT";
+const OF_EACH: &str = "photo::list::OF_EACH";
+const CARRIED: &str = "photo::list::CARRIED";
+const GATHERED: &str = "photo::list::GATHERED";
+const COUNT: &str = "photo::list::COUNT";
+
+const fn list(request: &'static str, plans: &'static [(&'static str, &'static str)]) -> Case {
+    case("PhotoService/ListPhotos", request, plans)
+}
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -45,73 +50,125 @@ pub const CASES: &[Case] = &[
         r#"{"ids": ["$photo", "$uuid"]}"#,
         &[("photo::query::GET_BASIC", "photos_pkey")],
     ),
-    case("PhotoService/ListPhotos", "{}", &[(NEWEST, "photos_created_at_idx")]),
-    case(
-        "PhotoService/ListPhotos",
+    list("{}", &[(DIRECT, "photos_created_at_idx")]),
+    list(
         r#"{"view": "PHOTO_VIEW_FULL"}"#,
         &[
-            (NEWEST, "photos_created_at_idx"),
+            (DIRECT, "photos_created_at_idx"),
             ("tag::query::OF_PHOTOS", "tags_photo_id_tag_source_key"),
             ("detection::query::OF_PHOTOS", "detections_photo_id_created_at_idx"),
         ],
     ),
-    case("PhotoService/ListPhotos", r#"{"order_by": "create_time"}"#, &[(OLDEST, "photos_created_at_idx")]),
-    case("PhotoService/ListPhotos", r#"{"order_by": "capture_time desc"}"#, &[(TAKEN_LAST, ANY)]),
-    case("PhotoService/ListPhotos", r#"{"order_by": "capture_time"}"#, &[(TAKEN_FIRST, ANY)]),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"project_ids": ["$house"]}}"#,
-        &[(NEWEST, "photos_project_id_created_at_idx or photos_organization_id_project_id_id_key")],
-    ),
-    case(
-        "PhotoService/ListPhotos",
+    list(r#"{"order_by": "create_time"}"#, &[(DIRECT, "photos_created_at_idx")]),
+    list(r#"{"order_by": "capture_time desc"}"#, &[(DIRECT, "photos_captured_at_idx")]),
+    list(r#"{"order_by": "capture_time"}"#, &[(DIRECT, "photos_captured_at_idx")]),
+    list(r#"{"filter": {"project_ids": ["$house"]}}"#, &[(DIRECT, "photos_project_id_created_at_idx")]),
+    list(r#"{"filter": {"project_ids": ["$house", "$bridge"]}}"#, &[(OF_EACH, "photos_project_id_created_at_idx")]),
+    list(
         r#"{"filter": {"project_ids": ["$house"]}, "order_by": "create_time"}"#,
-        &[(OLDEST, "photos_project_id_created_at_idx")],
+        &[(DIRECT, "photos_project_id_created_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"project_ids": ["$house", "$bridge"]}}"#,
-        &[(NEWEST, "photos_project_id_created_at_idx")],
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge"]}, "order_by": "create_time"}"#,
+        &[(OF_EACH, "photos_project_id_created_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
+    list(
         r#"{"filter": {"project_ids": ["$house"]}, "order_by": "capture_time desc"}"#,
-        &[(TAKEN_LAST, ANY)],
+        &[(DIRECT, "photos_project_id_captured_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge"]}, "order_by": "capture_time desc"}"#,
+        &[(OF_EACH, "photos_project_id_captured_at_idx")],
+    ),
+    list(
         r#"{"filter": {"project_ids": ["$house"]}, "order_by": "capture_time"}"#,
-        &[(TAKEN_FIRST, ANY)],
+        &[(DIRECT, "photos_project_id_captured_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"user_ids": ["$member"]}}"#,
-        &[(NEWEST, "photos_user_id_created_at_idx")],
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge"]}, "order_by": "capture_time"}"#,
+        &[(OF_EACH, "photos_project_id_captured_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
+    list(
+        r#"{"filter": {"project_ids": ["$house", "$bridge", "$idle_project", "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003", "00000000-0000-4000-8000-000000000004", "00000000-0000-4000-8000-000000000005", "00000000-0000-4000-8000-000000000006", "00000000-0000-4000-8000-000000000007", "00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000009", "00000000-0000-4000-8000-000000000010", "00000000-0000-4000-8000-000000000011", "00000000-0000-4000-8000-000000000012", "00000000-0000-4000-8000-000000000013", "00000000-0000-4000-8000-000000000014", "00000000-0000-4000-8000-000000000015", "00000000-0000-4000-8000-000000000016"]}}"#,
+        &[(OF_EACH, "photos_project_id_created_at_idx")],
+    ),
+    list(r#"{"filter": {"user_ids": ["$member"]}}"#, &[(DIRECT, "photos_user_id_created_at_idx")]),
+    list(
         r#"{"filter": {"user_ids": ["$member"]}, "order_by": "create_time"}"#,
-        &[(OLDEST, "photos_user_id_created_at_idx")],
+        &[(DIRECT, "photos_user_id_created_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
+    list(r#"{"filter": {"user_ids": ["$member", "$admin"]}}"#, &[(OF_EACH, "photos_user_id_created_at_idx")]),
+    list(
         r#"{"filter": {"create_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}}"#,
-        &[(NEWEST, "photos_created_at_idx")],
+        &[(DIRECT, "photos_created_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"capture_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}}"#,
-        &[(NEWEST, ANY)],
+    list(
+        r#"{"filter": {"capture_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}, "order_by": "capture_time desc"}"#,
+        &[(DIRECT, "photos_captured_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"upload_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}}"#,
-        &[(NEWEST, ANY)],
+    list(
+        r#"{"filter": {"capture_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-03-01T12:00:00Z"}}}"#,
+        &[(DIRECT, "photos_captured_at_idx")],
     ),
-    case(
-        "PhotoService/ListPhotos",
-        r#"{"filter": {"s3_key_prefix": "2024/03/0"}}"#,
-        &[(NEWEST, "photos_organization_id_s3_key_key")],
+    list(
+        r#"{"filter": {"upload_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-03-01T12:00:00Z"}}}"#,
+        &[(DIRECT, "photos_uploaded_at_idx")],
+    ),
+    list(r#"{"filter": {"s3_key_prefix": "2024/03/0"}}"#, &[(DIRECT, "photos_organization_id_s3_key_key")]),
+    list(
+        r#"{"filter": {"geo_box": {"south": 52.4999, "west": 13.39, "north": 52.50001, "east": 13.41}}}"#,
+        &[(DIRECT, ANY)],
+    ),
+    list(r#"{"filter": {"tags_any": ["Word 1"]}}"#, &[(CARRIED, "tags_tag_photo_created_at_idx")]),
+    list(
+        r#"{"filter": {"tags_any": ["word 1"]}, "order_by": "create_time"}"#,
+        &[(CARRIED, "tags_tag_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"tags_any": ["word 1", "word 2"], "project_ids": ["$house"]}}"#,
+        &[(CARRIED, "tags_project_id_tag_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"tags_all": ["word 1", "word 2"], "project_ids": ["$house", "$bridge"]}}"#,
+        &[(CARRIED, "tags_tag_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"tags_any": ["word 1"]}, "order_by": "capture_time desc"}"#,
+        &[(COUNT, "tags_tag_photo_created_at_idx"), (GATHERED, "tags_tag_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"tags_any": ["word 1"], "tags_none": ["word 2"], "user_ids": ["$member"]}}"#,
+        &[(GATHERED, "tags_tag_photo_created_at_idx")],
+    ),
+    list(r#"{"filter": {"tags_none": ["word 1"]}}"#, &[(DIRECT, "tags_photo_id_tag_source_key")]),
+    list(r#"{"filter": {"detection": {"labels": ["label 1"]}}}"#, &[(CARRIED, "detection_labels_pkey")]),
+    list(
+        r#"{"filter": {"detection": {"labels": ["label 1"], "types": ["DETECTION_TYPE_DAMAGE"], "min_confidence": 0.2}}}"#,
+        &[(CARRIED, "detection_labels_pkey")],
+    ),
+    list(
+        r#"{"filter": {"detection": {"labels": ["label 1", "label 2"]}, "project_ids": ["$house"]}}"#,
+        &[(COUNT, "detection_labels_pkey"), (GATHERED, "detection_labels_pkey")],
+    ),
+    list(
+        r#"{"filter": {"detection": {"model_versions": ["model-1"]}}}"#,
+        &[(CARRIED, "detections_model_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"detection": {"model_versions": ["model-1", "model-2"], "types": ["DETECTION_TYPE_VOLUME"], "user_confirmed": true}}, "order_by": "create_time"}"#,
+        &[(CARRIED, "detections_model_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"detection": {"model_versions": ["model-1"]}, "project_ids": ["$house"]}, "order_by": "capture_time"}"#,
+        &[(COUNT, ANY), (GATHERED, ANY)],
+    ),
+    list(
+        r#"{"filter": {"detection": {"types": ["DETECTION_TYPE_VOLUME"], "min_confidence": 0.5}}}"#,
+        &[(DIRECT, "detections_photo_id_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"without_detection": {"type": "DETECTION_TYPE_VOLUME", "model_version": "model-1"}}}"#,
+        &[(DIRECT, "detections_model_photo_created_at_idx")],
     ),
     case(
         "PhotoService/UpdatePhoto",
