@@ -39,6 +39,8 @@ pub enum Planned {
     Once,
     /// At each execution: which index narrows most depends on the values.
     EachTime,
+    /// Once, with memory for a set of some million rows.
+    WithSet,
 }
 
 /// A parameter that was given: it may stand in the text more than once.
@@ -105,6 +107,12 @@ impl<'a> Draft<'a> {
         self.planned = Planned::EachTime;
     }
 
+    /// Says that the plan makes a set of what is not wanted, of up to some million rows. PostgreSQL compares with each row
+    /// in turn where it does not expect that there is memory for it.
+    pub fn plan_with_set(&mut self) {
+        self.planned = Planned::WithSet;
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -137,6 +145,7 @@ impl Text for Draft<'_> {
         match self.planned {
             Planned::Once => super::sql::PLANNED_ONCE,
             Planned::EachTime => super::sql::PLANNED_EACH_TIME,
+            Planned::WithSet => super::sql::PLANNED_WITH_SET,
         }
     }
 }

@@ -44,6 +44,8 @@ impl Sql {
 }
 
 pub(super) const PLANNED_ONCE: &str = "; set local plan_cache_mode = force_generic_plan";
+pub(super) const PLANNED_WITH_SET: &str =
+    "; set local plan_cache_mode = force_generic_plan; set local work_mem = '256MB'";
 pub(super) const PLANNED_EACH_TIME: &str = "; set local plan_cache_mode = force_custom_plan";
 
 /// What a transaction can run: one static text per role, or one that was put together of static parts.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Timestamp as Instant;
 
 use super::model::{Filter, Order, Photo, SortKey, View};
-use super::narrow::{Carrier, Handle};
+use super::narrow::{Carrier, Handle, between};
 use crate::db::{Draft, MANY, Page, Slot, Source, Tx};
 use crate::error::{Error, Result};
 use crate::source;
@@ -35,6 +35,11 @@ const CARRIED: Source = source!(CARRIED);
 /// Index: detection_labels_pkey, detections_project_id_created_at_idx, photos_pkey, tags_photo_id_tag_source_key,
 /// tags_tag_photo_created_at_idx.
 const GATHERED: Source = source!(GATHERED);
+/// Photos without a detection by a model, when the newest are not enough for a page: all that have one make a set, from
+/// an index alone, and photos that are not in it are read in order. To look each of them up takes seven times as long.
+///
+/// Index: photos_created_at_idx*, detections_model_photo_created_at_idx, photos_pkey.
+const REMAINING: Source = source!(REMAINING);
 /// How many carriers there are, counted to [`FEW`].
 ///
 /// Index: detection_labels_pkey, detections_model_photo_created_at_idx*, detections_pkey*,
@@ -44,6 +49,9 @@ const COUNT: Source = source!(COUNT);
 /// So many carriers are all read and sorted, 2 to 3 µs for each. With more of them, following the order until a page is
 /// full reads about as much, in an organization of some hundred thousand photos.
 const FEW: i64 = 3000;
+
+/// So many photos are looked up one by one, before a set is made of those that have a detection: 1 to 2 ms.
+const NEAREST: i64 = 500;
 
 /// Lists at most `limit` photos after `after`.
 pub(super) async fn list(
@@ -56,7 +64,14 @@ pub(super) async fn list(
 ) -> Result<Vec<Photo>> {
     let list = List { tx, filter, order, exif: view != View::Basic, after, limit };
     let page = match list.lead().await? {
-        Lead::Direct => list.direct(),
+        Lead::Remaining => {
+            let rows = list.direct(Some(NEAREST)).draft.query(tx).await?;
+            if i64::try_from(rows.len()).is_ok_and(|found| found == limit) {
+                return rows.into_iter().map(Photo::try_from).collect();
+            }
+            list.remaining()
+        }
+        Lead::Direct => list.direct(None),
         Lead::Each(column) => list.of_each(column),
         Lead::Ordered(carrier) => list.carried(carrier),
         Lead::Gathered(carrier) => list.gathered(carrier),
@@ -79,6 +94,8 @@ struct List<'a> {
 enum Lead {
     /// Photos, in order.
     Direct,
+    /// Photos, in order: the nearest of them, then all that a model has left.
+    Remaining,
     /// Photos of each value of a column, in order.
     Each(Column),
     /// Carriers, in order.
@@ -112,10 +129,11 @@ impl<'a> List<'a> {
     }
 
     async fn lead(&self) -> Result<Lead> {
-        let Filter { project_ids, user_ids, .. } = self.filter;
+        let Filter { project_ids, user_ids, without_detection, .. } = self.filter;
         let Some(carrier) = Carrier::of(self.filter) else {
             return Ok(match (project_ids.len(), user_ids.len()) {
                 _ if self.searches() => Lead::Direct,
+                (0, 0) if self.by_creation() && without_detection.is_some() => Lead::Remaining,
                 (2.., 0..=1) => Lead::Each(Column::Project),
                 (0, 2..) if self.by_creation() => Lead::Each(Column::User),
                 _ => Lead::Direct,
@@ -139,16 +157,49 @@ impl<'a> List<'a> {
         Ok(row.ok_or_else(|| Error::Internal("a count has no row".to_owned()))?.try_get("found")?)
     }
 
-    fn direct(self) -> Page<'a> {
+    /// Photos in order; only the `nearest` are looked at, if that is given.
+    fn direct(self, nearest: Option<i64>) -> Page<'a> {
         let mut page = self.select(DIRECT);
+        page.draft.sql(if nearest.is_some() { "(select p.* from " } else { "" });
         page.draft.sql("companycam_photos.photos p where p.organization_id = $1");
         self.filter.of_photo(&mut page.draft, None);
+        if let Some(nearest) = nearest {
+            page.after(self.time(), "p.id");
+            page.order_by(self.time(), "p.id");
+            page.draft.sql(" limit ").made(nearest).sql(") p where true");
+        }
         self.filter.probe(&mut page.draft, Handle::PHOTO, None);
+        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
         if self.searches() {
             page.draft.plan_each_time();
         }
         page.after(self.time(), "p.id");
         page.order_and_limit(self.time(), "p.id");
+        page
+    }
+
+    fn remaining(self) -> Page<'a> {
+        let mut page = self.select(REMAINING);
+        page.draft
+            .sql("(select p.created_at as key, p.id from companycam_photos.photos p where p.organization_id = $1");
+        self.filter.of_photo(&mut page.draft, None);
+        page.after("p.created_at", "p.id");
+        if let Some((kind, model)) = &self.filter.without_detection {
+            page.draft.sql(
+                " and (p.created_at, p.id) not in (
+                    select d.photo_created_at, d.photo_id from companycam_photos.detections d
+                    where d.organization_id = $1 and d.detection_type = ",
+            );
+            page.draft.value(kind).sql(" and d.model_version = ").value(model);
+            between(&mut page.draft, "d.photo_created_at", &self.filter.created);
+            page.after("d.photo_created_at", "d.photo_id");
+            page.draft.sql(")");
+        }
+        self.filter.probe(&mut page.draft, Handle::PHOTO, None);
+        page.order_and_limit("p.created_at", "p.id");
+        page.draft.sql(") k");
+        complete(&mut page);
+        page.draft.plan_with_set();
         page
     }
 
@@ -175,6 +226,7 @@ impl<'a> List<'a> {
                 page.draft.sql(condition);
                 self.filter.of_photo(&mut page.draft, Some(settled));
                 self.filter.probe(&mut page.draft, Handle::PHOTO, None);
+                self.filter.probe_model(&mut page.draft, Handle::PHOTO);
                 page.after(self.time(), "p.id");
             },
         );
@@ -193,6 +245,7 @@ impl<'a> List<'a> {
                 carrier.rest(self.filter, &mut page.draft);
                 self.filter.of_copies(&mut page.draft);
                 self.filter.probe(&mut page.draft, Handle::CARRIER, Some(carrier));
+                self.filter.probe_model(&mut page.draft, Handle::CARRIER);
                 page.after("x.photo_created_at", "x.photo_id");
             },
         );
@@ -215,6 +268,7 @@ impl<'a> List<'a> {
         );
         self.filter.of_photo(&mut page.draft, None);
         self.filter.probe(&mut page.draft, Handle::PHOTO, Some(carrier));
+        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
         page.after(self.time(), "p.id");
         page.order_and_limit(self.time(), "p.id");
         page

@@ -147,8 +147,8 @@ impl Filter {
         between(draft, "x.photo_created_at", &self.created);
     }
 
-    /// Looks up, for each photo, what else it must have or not have, but for what is known of its carrier. `offset 0`
-    /// keeps PostgreSQL from reading all of it first.
+    /// Looks up, for each photo, the tags and the detection that it must have or not have, but for what is known of its
+    /// carrier. `offset 0` keeps PostgreSQL from reading all of them first.
     pub(super) fn probe<'a>(&'a self, draft: &mut Draft<'a>, photo: Handle, known: Option<Carrier>) {
         let of_tag = |draft: &mut Draft<'a>, not: &'static str| {
             draft
@@ -175,15 +175,18 @@ impl Filter {
         {
             has(draft, seen, photo);
         }
-        if let Some((kind, model)) = &self.without_detection {
-            draft.sql(
-                " and not exists (
-                    select from companycam_photos.detections d where d.organization_id = $1 and d.detection_type = ",
-            );
-            draft.value(kind).sql(" and d.model_version = ").value(model);
-            of_handle(draft, "d", photo);
-            draft.sql(" offset 0)");
-        }
+    }
+
+    /// Looks up, for each photo, the detection that it must not have.
+    pub(super) fn probe_model<'a>(&'a self, draft: &mut Draft<'a>, photo: Handle) {
+        let Some((kind, model)) = &self.without_detection else { return };
+        draft.sql(
+            " and not exists (
+                select from companycam_photos.detections d where d.organization_id = $1 and d.detection_type = ",
+        );
+        draft.value(kind).sql(" and d.model_version = ").value(model);
+        of_handle(draft, "d", photo);
+        draft.sql(" offset 0)");
     }
 }
 
@@ -264,7 +267,11 @@ where
 }
 
 /// A half-open range of a time.
-fn between<'a>(draft: &mut Draft<'a>, time: &'static str, (start, end): &'a (Option<Timestamp>, Option<Timestamp>)) {
+pub(super) fn between<'a>(
+    draft: &mut Draft<'a>,
+    time: &'static str,
+    (start, end): &'a (Option<Timestamp>, Option<Timestamp>),
+) {
     if let Some(start) = start {
         draft.sql(" and ").sql(time).sql(" >= ").value(start);
     }
