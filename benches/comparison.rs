@@ -131,7 +131,7 @@ impl Line {
 }
 
 /// Heads of a line's cells.
-pub const HEADS: [&str; 7] = ["measure", "photometa", "the other", "result", "rounds", "required", "kept"];
+const HEADS: [&str; 7] = ["measure", "photometa", "the other", "result", "rounds", "required", "kept"];
 
 /// The value in the middle.
 pub fn median(values: &[f64]) -> f64 {

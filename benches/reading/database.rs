@@ -1,5 +1,6 @@
 //! A database with a million photos, made by PostgreSQL itself: always the same rows, in the order of time.
 
+use std::path::Path;
 use std::time::Instant;
 
 use tokio_postgres::Client;
@@ -33,6 +34,20 @@ const LASTING: [&str; 3] = ["alter system reset all", "select pg_reload_conf()",
 /// What is needed no more; names of tenants, projects and words stay.
 const TIDY: &str = "drop table bench.shots, bench.cameras, bench.results, bench.runs, bench.verdicts, bench.indexes";
 
+/// Stands in the folder while rows are made.
+const MAKING: &str = "half-made";
+
+/// Refuses a kept folder whose rows are not all there.
+///
+/// # Errors
+/// When an earlier run was interrupted while it made them.
+pub fn whole(kept: &Path) -> Result<(), Failure> {
+    if kept.join(MAKING).exists() {
+        return Err(format!("an earlier run left the database in {} half made: delete it", kept.display()).into());
+    }
+    Ok(())
+}
+
 /// Makes the rows, unless the server has them from an earlier run.
 ///
 /// # Errors
@@ -46,6 +61,8 @@ pub async fn make(server: &Server, plan: &Plan) -> Result<(), Failure> {
         return as_wanted(&superuser, &wanted).await;
     }
     let begun = Instant::now();
+    let making = server.folder().join(MAKING);
+    std::fs::write(&making, "")?;
     for statement in HASTY {
         superuser.batch_execute(statement).await?;
     }
@@ -83,6 +100,7 @@ pub async fn make(server: &Server, plan: &Plan) -> Result<(), Failure> {
     }
     superuser.batch_execute("create table bench.made (what text)").await?;
     superuser.execute("insert into bench.made values ($1)", &[&wanted]).await?;
+    std::fs::remove_file(making)?;
     eprintln!("{:.0} s: vacuumed and analyzed", begun.elapsed().as_secs_f64());
     tell(&superuser).await
 }
@@ -92,13 +110,11 @@ async fn as_wanted(superuser: &Client, wanted: &str) -> Result<(), Failure> {
     for statement in LASTING {
         superuser.batch_execute(statement).await?;
     }
-    let made: bool = superuser.query_one("select to_regclass('bench.made') is not null", &[]).await?.try_get(0)?;
-    let found: Option<String> =
-        if made { superuser.query_one("select max(what) from bench.made", &[]).await?.try_get(0)? } else { None };
-    match found {
-        Some(found) if found == wanted => tell(superuser).await,
-        Some(found) => Err(format!("the kept database has {found}; wanted is {wanted}: delete it").into()),
-        None => Err("the kept database was left half made: delete it".into()),
+    let found: String = superuser.query_one("select what from bench.made", &[]).await?.try_get(0)?;
+    if found == wanted {
+        tell(superuser).await
+    } else {
+        Err(format!("the kept database has {found}; wanted is {wanted}: delete it").into())
     }
 }
 

@@ -94,6 +94,9 @@ async fn measure(plan: &Plan, run: &Run, program: &Path) -> Result<Report, Failu
     let wanted = |part: Part| run.only.is_empty() || run.only.contains(&part);
     let mut report = Report::new(plan);
     println!("{}", report.form);
+    if let Some(kept) = &run.keep {
+        database::whole(kept)?;
+    }
     let server = Server::start(program, run.keep.as_deref()).await?;
     report.place.postgresql.clone_from(&server.postgresql);
     database::make(&server, plan).await?;

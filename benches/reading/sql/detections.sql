@@ -4,15 +4,16 @@ set session_replication_role = replica;
 set synchronize_seqscans = off;
 set work_mem = '512MB';
 
--- Two thousand different results for each type: one to four objects, few labels on most of them.
+-- Two thousand different results for each type: one to four objects, few labels on most of them, and one label for
+-- each type in a single result.
 create unlogged table bench.results as
-with labels (detection_type, labels) as (values
-    ('damage', array['missing_shingle', 'cracked_slate', 'hail_impact', 'water_stain', 'rot', 'crack', 'mould', 'rust', 'loose_flashing', 'dented_gutter', 'broken_window', 'burn_mark', 'termite_trace', 'subsidence']),
-    ('material', array['asphalt_shingle', 'concrete', 'timber', 'brick', 'drywall', 'steel', 'glass', 'insulation', 'copper', 'slate', 'marble']),
-    ('volume', array['debris', 'soil', 'gravel', 'sand', 'mulch'])
+with labels (detection_type, rare, labels) as (values
+    ('damage', 'sinkhole', array['missing_shingle', 'cracked_slate', 'hail_impact', 'water_stain', 'rot', 'crack', 'mould', 'rust', 'loose_flashing', 'dented_gutter', 'broken_window', 'burn_mark', 'termite_trace', 'subsidence']),
+    ('material', 'asbestos', array['asphalt_shingle', 'concrete', 'timber', 'brick', 'drywall', 'steel', 'glass', 'insulation', 'copper', 'slate', 'marble']),
+    ('volume', 'snow', array['debris', 'soil', 'gravel', 'sand', 'mulch'])
 ), objects as (
     select l.detection_type, nr, o,
-           l.labels[1 + floor(cardinality(l.labels) * bench.chance(salt, 31) ^ 3)::int] as label,
+           case when nr = 777 then rare else l.labels[1 + floor(cardinality(l.labels) * bench.chance(salt, 31) ^ 3)::int] end as label,
            round((0.35 + 0.64 * bench.chance(salt, 32) ^ 0.5)::numeric, 3)::float8 as confidence,
            round((bench.chance(salt, 33) * 0.7)::numeric, 4) as x, round((bench.chance(salt, 34) * 0.7)::numeric, 4) as y,
            round((0.02 + bench.chance(salt, 35) * 0.25)::numeric, 4) as width, round((0.02 + bench.chance(salt, 36) * 0.25)::numeric, 4) as height
