@@ -57,9 +57,10 @@ select companycam_photos.protect('companycam_photos.detection_labels');
 grant select, insert, delete on companycam_photos.detection_labels to org_admin, org_service;
 grant select on companycam_photos.detection_labels to org_user;
 
--- Photos without a capture time come last, newest first, and first, oldest first: as if it were -infinity.
-do $$ begin create index photos_captured_at_idx on companycam_photos.photos (organization_id, coalesce(captured_at, '-infinity') desc, id desc); end $$;
-do $$ begin create index photos_project_id_captured_at_idx on companycam_photos.photos (organization_id, project_id, coalesce(captured_at, '-infinity') desc, id desc); end $$;
+-- Photos without a capture time come last, newest first, and first, oldest first: as if it were -infinity. Not coalesce():
+-- that is not leakproof in PostgreSQL's eyes, so no condition on it would use an index under row security.
+do $$ begin create index photos_captured_at_idx on companycam_photos.photos (organization_id, (case when captured_at is null then '-infinity' else captured_at end) desc, id desc); end $$;
+do $$ begin create index photos_project_id_captured_at_idx on companycam_photos.photos (organization_id, project_id, (case when captured_at is null then '-infinity' else captured_at end) desc, id desc); end $$;
 do $$ begin create index photos_uploaded_at_idx on companycam_photos.photos (organization_id, uploaded_at); end $$;
 do $$ begin create index photos_latitude_longitude_idx on companycam_photos.photos (organization_id, latitude, longitude) where latitude is not null; end $$;
 comment on index companycam_photos.photos_captured_at_idx is 'ListPhotos of the organization by capture_time, and within a range of it.';
@@ -73,7 +74,7 @@ do $$ begin create index detections_model_photo_created_at_idx on companycam_pho
 -- A detection waits for review until somebody gives feedback; the queries write the condition literally.
 drop index companycam_photos.detections_pending_idx;
 do $$ begin create index detections_pending_created_at_idx on companycam_photos.detections (organization_id, project_id, created_at, id) where user_feedback is null; end $$;
-do $$ begin create index detections_pending_confidence_idx on companycam_photos.detections (organization_id, project_id, coalesce(confidence, -1), id) where user_feedback is null; end $$;
+do $$ begin create index detections_pending_confidence_idx on companycam_photos.detections (organization_id, project_id, (case when confidence is null then -1 else confidence end), id) where user_feedback is null; end $$;
 comment on index companycam_photos.detections_project_id_created_at_idx is 'ListDetections and GetDetectionStats of one project.';
 comment on index companycam_photos.detections_model_version_created_at_idx is 'ListDetections and DeleteDetectionsByModel of one model.';
 comment on index companycam_photos.detections_model_photo_created_at_idx is 'ListPhotos with, and without, a detection by a model.';

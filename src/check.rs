@@ -142,6 +142,22 @@ impl Violations {
         text.map(|text| self.text(at, text, 1..=most))
     }
 
+    /// Reads a list of required texts, of which number and characters are bounded.
+    pub fn texts(
+        &mut self,
+        at: &At<'_>,
+        name: &str,
+        texts: Vec<String>,
+        most: usize,
+        characters: usize,
+    ) -> Vec<String> {
+        if !self.count(&at.field(name), texts.len(), 0..=most) {
+            return Vec::new();
+        }
+        let texts = texts.into_iter().enumerate();
+        texts.map(|(index, text)| self.text(&at.item(name, index), text, 1..=characters)).collect()
+    }
+
     /// Reads a number within a range.
     pub fn within<N: PartialOrd + Display + Copy>(
         &mut self,
@@ -250,6 +266,13 @@ impl Violations {
         }
         Some(chosen)
     }
+}
+
+/// The values of a list, each once, in order: statements read them one by one, and must not read one twice.
+pub fn each_once<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// Shows a time as the wire does.

@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod describe;
 pub mod doctor;
+mod draft;
 pub mod embedded;
 pub mod hypertable;
 mod lease;
@@ -22,8 +23,9 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 
+pub use draft::{Draft, MANY, Page, Slot, Source};
 use lease::Lease;
-pub use sql::Sql;
+pub use sql::{Sql, Text};
 pub use tx::{Params, Tx};
 
 /// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).

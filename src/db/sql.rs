@@ -32,11 +32,6 @@ impl Sql {
         Self { planned_once: true, ..self }
     }
 
-    /// What a transaction that begins with this statement sets for the planner.
-    pub(super) fn planner(&self) -> &'static str {
-        if self.planned_once { "; set local plan_cache_mode = force_generic_plan" } else { "" }
-    }
-
     /// The text for a role.
     pub fn of(&self, role: Role) -> &'static str {
         match role {
@@ -45,6 +40,28 @@ impl Sql {
             Role::OrgUser => self.texts[2],
             Role::Service => self.texts[3],
         }
+    }
+}
+
+pub(super) const PLANNED_ONCE: &str = "; set local plan_cache_mode = force_generic_plan";
+pub(super) const PLANNED_EACH_TIME: &str = "; set local plan_cache_mode = force_custom_plan";
+
+/// What a transaction can run: one static text per role, or one that was put together of static parts.
+pub trait Text: Sync {
+    /// The text for a role.
+    fn of(&self, role: Role) -> &str;
+
+    /// What a transaction that begins with this statement sets for the planner.
+    fn planner(&self) -> &'static str;
+}
+
+impl Text for Sql {
+    fn of(&self, role: Role) -> &str {
+        Self::of(self, role)
+    }
+
+    fn planner(&self) -> &'static str {
+        if self.planned_once { PLANNED_ONCE } else { "" }
     }
 }
 
@@ -59,31 +76,5 @@ macro_rules! sql {
             concat!("/* org_user ", module_path!(), "::", stringify!($name), " */ ", $($part)+),
             concat!("/* service ", module_path!(), "::", stringify!($name), " */ ", $($part)+),
         ])
-    };
-}
-
-/// A condition that a column has one of the values of a list, or any value when the list is null. A single value
-/// is compared by itself: `= any` would keep an index on it and a time from giving the rows in the order of time.
-#[macro_export]
-macro_rules! one_of {
-    ($column:literal, $list:literal) => {
-        concat!(
-            "(",
-            $list,
-            " is null or cardinality(",
-            $list,
-            ") = 1 and ",
-            $column,
-            " = (",
-            $list,
-            ")[1]",
-            " or cardinality(",
-            $list,
-            ") > 1 and ",
-            $column,
-            " = any(",
-            $list,
-            "))"
-        )
     };
 }

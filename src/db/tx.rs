@@ -13,6 +13,7 @@ use futures_util::future::{MaybeDone, maybe_done};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
+use super::sql::Text;
 use super::{Access, Lease, Sql};
 use crate::auth::{Caller, Role};
 use crate::error::{Error, Result};
@@ -20,6 +21,10 @@ use crate::id::OrganizationId;
 
 /// Parameters of a statement.
 pub type Params<'a> = [&'a (dyn ToSql + Sync)];
+
+/// Most statements that a connection keeps prepared; then it begins anew. The shapes of filters are many, and each
+/// plan takes some memory of the server.
+const MAX_PREPARED: usize = 500;
 
 /// One transaction. It rolls back when it is dropped before its commit.
 #[derive(Debug, Clone)]
@@ -56,7 +61,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Database`], raw. The transaction can then only be rolled back.
-    pub async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>> {
+    pub async fn query(&self, sql: &impl Text, params: &Params<'_>) -> Result<Vec<Row>> {
         self.0.lease.busy();
         let outcome = self.run(sql, params).await;
         if outcome.is_err() {
@@ -81,9 +86,12 @@ impl Tx {
         self.query_opt(sql, params).await?.ok_or_else(|| Error::Internal("a statement answered no row".to_owned()))
     }
 
-    async fn run(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>> {
+    async fn run(&self, sql: &impl Text, params: &Params<'_>) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
         // Cached after its first use on this connection. It needs no table rights, so it may run outside.
+        if client.statement_cache.size() >= MAX_PREPARED {
+            client.statement_cache.clear();
+        }
         let statement = client.prepare_cached(sql.of(self.0.caller.role)).await?;
         if self.0.opened.swap(true, Ordering::Relaxed) {
             if self.0.single {
@@ -95,7 +103,7 @@ impl Tx {
     }
 
     /// BEGIN, context, statement and, for a single one, COMMIT: each polled once before any is awaited.
-    async fn first_flight(&self, sql: &Sql, statement: &Statement, params: &Params<'_>) -> Result<Vec<Row>> {
+    async fn first_flight(&self, sql: &impl Text, statement: &Statement, params: &Params<'_>) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
         let context = context(&self.0.caller, sql.planner());
         let begin = match self.0.access {

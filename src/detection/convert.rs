@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Results, Rollback, SortKey};
 use super::object;
 use crate::auth::Caller;
-use crate::check::{At, Violations, to_pb_time};
+use crate::check::{At, Violations, each_once, to_pb_time};
 use crate::error::Result;
 use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId};
@@ -16,6 +16,8 @@ use crate::{MAX_BATCH, digest, etag, feedback, json, pb};
 
 /// Largest results in bytes of compact JSON.
 pub(crate) const MAX_RESULTS_BYTES: usize = 256 * 1024;
+/// Most models or labels of a filter.
+const MAX_WORDS: usize = 100;
 /// Most objects of a detection.
 const MAX_OBJECTS: usize = 1000;
 
@@ -168,7 +170,7 @@ pub(super) fn place(mut new: NewDetection, frame: Frame) -> Result<NewDetection>
     Ok(new)
 }
 
-fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
+pub(crate) fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
     match kind {
         pb::DetectionType::Unspecified => None,
         pb::DetectionType::Damage => Some("damage"),
@@ -177,7 +179,7 @@ fn type_name(kind: pb::DetectionType) -> Option<&'static str> {
     }
 }
 
-fn type_names(checks: &mut Violations, at: &At<'_>, kinds: &[i32]) -> Vec<&'static str> {
+pub(crate) fn type_names(checks: &mut Violations, at: &At<'_>, kinds: &[i32]) -> Vec<&'static str> {
     let names =
         kinds.iter().enumerate().filter_map(|(index, kind)| type_name(checks.known(&at.item("types", index), *kind)));
     names.collect()
@@ -253,22 +255,19 @@ fn filter(checks: &mut Violations, at: &At<'_>, filter: pb::DetectionFilter) -> 
         model_versions,
         min_confidence,
         max_confidence,
+        labels,
         user_confirmed,
         create_time,
     } = filter;
-    checks.count(&at.field("model_versions"), model_versions.len(), 0..=100);
     if min_confidence.zip(max_confidence).is_some_and(|(least, most)| least > most) {
         checks.refuse(&at.field("max_confidence"), "is below min_confidence");
     }
     Filter {
-        photo_ids: checks.ids::<PhotoId>(at, "photo_ids", &photo_ids, 0..=MAX_BATCH),
-        project_ids: checks.ids(at, "project_ids", &project_ids, 0..=MAX_BATCH),
-        types: type_names(checks, at, &types),
-        model_versions: model_versions
-            .into_iter()
-            .enumerate()
-            .map(|(index, name)| checks.text(&at.item("model_versions", index), name, 1..=100))
-            .collect(),
+        photo_ids: each_once(checks.ids::<PhotoId>(at, "photo_ids", &photo_ids, 0..=MAX_BATCH)),
+        project_ids: each_once(checks.ids(at, "project_ids", &project_ids, 0..=MAX_BATCH)),
+        types: each_once(type_names(checks, at, &types)),
+        model_versions: each_once(checks.texts(at, "model_versions", model_versions, MAX_WORDS, 100)),
+        labels: checks.texts(at, "labels", labels, MAX_WORDS, 200),
         min_confidence: checks.confidence(&at.field("min_confidence"), min_confidence),
         max_confidence: checks.confidence(&at.field("max_confidence"), max_confidence),
         user_confirmed,
@@ -287,7 +286,7 @@ pub(super) fn queue(
     let mut checks = Violations::new();
     let strategy = checks.known_or_default::<pb::ReviewStrategy>(&At::REQUEST.field("strategy"), strategy);
     let queue = Queue {
-        project_ids: checks.ids(&At::REQUEST, "project_ids", &project_ids, 0..=MAX_BATCH),
+        project_ids: each_once(checks.ids(&At::REQUEST, "project_ids", &project_ids, 0..=MAX_BATCH)),
         types: type_names(&mut checks, &At::REQUEST, &types),
         least_confident_first: strategy == pb::ReviewStrategy::LeastConfidentFirst,
     };

@@ -11,6 +11,7 @@ macro_rules! columns {
 
 mod convert;
 mod ingest;
+mod list;
 mod model;
 pub(crate) mod object;
 mod query;
@@ -20,7 +21,7 @@ mod write;
 
 use std::collections::HashMap;
 
-pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb};
+pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb, type_name, type_names};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use model::{Object, Results};
 pub(crate) use query::lock;

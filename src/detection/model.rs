@@ -197,6 +197,8 @@ pub struct Filter {
     pub min_confidence: Option<f64>,
     /// At most this sure.
     pub max_confidence: Option<f64>,
+    /// With one of these labels; empty means any or none.
+    pub labels: Vec<String>,
     /// Whether confirmed.
     pub user_confirmed: Option<bool>,
     /// Stored from, and before.

@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::model::{Detection, Filter, Frame, Order, Queue, QueueKey, Results, Rollback, SortKey};
+use super::model::{Detection, Frame, Results, Rollback};
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::{DetectionId, PhotoId};
-use crate::{one_of, sql};
+use crate::sql;
 
 impl TryFrom<Row> for Detection {
     type Error = Error;
@@ -111,140 +110,18 @@ pub(super) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<V
     tx.query(&OF_PHOTOS, &[tx.organization(), &ids, &most]).await?.into_iter().map(Detection::try_from).collect()
 }
 
-/// One list statement: comparison and direction differ, the rest is the same.
-macro_rules! list {
-    ($name:ident, $after:literal, $direction:literal) => {
-        sql!(
-            $name,
-            "select ",
-            columns!(),
-            ", case when $11 then d.results end as results from companycam_photos.detections d
-             where d.organization_id = $1
-               and ",
-            one_of!("d.photo_id", "$2::uuid[]"),
-            " and ",
-            one_of!("d.project_id", "$3::uuid[]"),
-            " and ",
-            one_of!("d.detection_type", "$4::text[]"),
-            "
-               and ($5::text[] is null or d.model_version = any($5))
-               and ($6::float8 is null or d.confidence >= $6) and ($7::float8 is null or d.confidence <= $7)
-               and ($8::bool is null or d.user_confirmed = $8)
-               and ($9::timestamptz is null or d.created_at >= $9) and ($10::timestamptz is null or d.created_at < $10)
-               and ($12::timestamptz is null or (d.created_at, d.id) ",
-            $after,
-            " ($12, $13::uuid))
-             order by d.created_at ",
-            $direction,
-            ", d.id ",
-            $direction,
-            " limit $14"
-        )
-    };
-}
-/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
-/// detections_pkey*.
-const LIST_NEWEST_FIRST: Sql = list!(LIST_NEWEST_FIRST, "<", "desc");
-/// Index: detections_created_at_idx*, detections_photo_id_created_at_idx, detections_detection_type_created_at_idx,
-/// detections_pkey*.
-const LIST_OLDEST_FIRST: Sql = list!(LIST_OLDEST_FIRST, ">", "asc");
-
 fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// Lists at most `limit` detections after `after`.
-pub(super) async fn list(
-    tx: &Tx,
-    filter: &Filter,
-    (order, full): (Order, bool),
-    after: Option<SortKey>,
-    limit: i64,
-) -> Result<Vec<Detection>> {
-    let sql = match order {
-        Order::NewestFirst => &LIST_NEWEST_FIRST,
-        Order::OldestFirst => &LIST_OLDEST_FIRST,
-    };
-    let after_time = after.and_then(|(time, _)| Timestamp::from_microsecond(time).ok());
-    let rows = tx
-        .query(
-            sql,
-            &[
-                tx.organization(),
-                &unless_empty(&filter.photo_ids),
-                &unless_empty(&filter.project_ids),
-                &unless_empty(&filter.types),
-                &unless_empty(&filter.model_versions),
-                &filter.min_confidence,
-                &filter.max_confidence,
-                &filter.user_confirmed,
-                &filter.created.0,
-                &filter.created.1,
-                &full,
-                &after_time,
-                &after.map(|(_, id)| id),
-                &limit,
-            ],
-        )
-        .await?;
-    rows.into_iter().map(Detection::try_from).collect()
-}
-
-/// The review queue; `not d.user_confirmed` stands literally, for the partial index.
-macro_rules! queue {
-    ($name:ident, $key:literal) => {
-        sql!(
-            $name,
-            "select ",
-            columns!(),
-            ", d.results from companycam_photos.detections d
-             where d.organization_id = $1 and not d.user_confirmed and d.user_feedback is null
-               and ",
-            one_of!("d.project_id", "$2::uuid[]"),
-            " and ",
-            one_of!("d.detection_type", "$3::text[]"),
-            "
-               and ($5::uuid is null or (",
-            $key,
-            ", d.id) > ($4, $5))
-             order by ",
-            $key,
-            ", d.id limit $6"
-        )
-    };
-}
-/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
-const QUEUE_OLDEST: Sql = queue!(QUEUE_OLDEST, "(extract(epoch from d.created_at) * 1000000)::float8");
-/// Index: detections_pending_idx*, detections_detection_type_created_at_idx, detections_pkey*.
-const QUEUE_LEAST_CONFIDENT: Sql = queue!(QUEUE_LEAST_CONFIDENT, "coalesce(d.confidence, -1)");
-
-/// Lists at most `limit` detections that wait for review, after `after`.
-pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit: i64) -> Result<Vec<Detection>> {
-    let sql = if queue.least_confident_first { &QUEUE_LEAST_CONFIDENT } else { &QUEUE_OLDEST };
-    let rows = tx
-        .query(
-            sql,
-            &[
-                tx.organization(),
-                &unless_empty(&queue.project_ids),
-                &unless_empty(&queue.types),
-                &after.map(|(key, _)| key),
-                &after.map(|(_, id)| id),
-                &limit,
-            ],
-        )
-        .await?;
-    rows.into_iter().map(Detection::try_from).collect()
-}
-
-/// Index: detections_pkey*, detections_detection_type_created_at_idx.
+/// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx.
 const OF_MODEL: Sql = sql!(
     OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
      where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
      order by d.id for update"
 );
-/// Index: detections_pkey*, detections_detection_type_created_at_idx.
+/// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx.
 const COUNT_OF_MODEL: Sql = sql!(
     COUNT_OF_MODEL,
     "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ingest::{Answers, Ingest};
 use super::model::{Detection, NewDetection};
-use super::{convert, query, store, write};
+use super::{convert, list, query, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -95,7 +95,7 @@ impl DetectionService for Service {
         let convert::List { filter, order, full, mut page } =
             convert::list(&self.pages, &caller, request.into_inner())?;
         let (after, limit) = (page.after.take(), page.limit());
-        let list = async |tx: Tx| query::list(&tx, &filter, (order, full), after, limit).await;
+        let list = async |tx: Tx| list::list(&tx, &filter, (order, full), after, limit).await;
         let rows = self.db.once(&caller, Access::Read, list).await?;
         let key = |row: &Detection| (row.created_at.as_microsecond(), row.id);
         let (detections, next_page_token) = self.pages.cut(&page, rows, key, |row| convert::to_pb(row, full));
@@ -109,8 +109,7 @@ impl DetectionService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (queue, mut page) = convert::queue(&self.pages, &caller, request.into_inner())?;
         let (after, limit) = (page.after.take(), page.limit());
-        let rows =
-            self.db.once(&caller, Access::Read, async |tx| query::queue(&tx, &queue, after, limit).await).await?;
+        let rows = self.db.once(&caller, Access::Read, async |tx| list::queue(&tx, &queue, after, limit).await).await?;
         let key = |row: &Detection| (queue.key(row), row.id);
         let (detections, next_page_token) = self.pages.cut(&page, rows, key, |row| convert::to_pb(row, true));
         Ok(Response::new(pb::ListPendingDetectionsResponse { detections, next_page_token }))

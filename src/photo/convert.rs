@@ -3,8 +3,8 @@
 use prost_types::FieldMask;
 use serde_json::Value;
 
-use super::exif;
 use super::model::{Change, Fields, Filter, NewPhoto, Order, Photo, SortKey, View};
+use super::{exif, filter};
 use crate::auth::{Caller, Role};
 use crate::check::{At, Violations, to_pb_time};
 use crate::error::Result;
@@ -261,16 +261,7 @@ pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListPhotosReques
     let pb::ListPhotosRequest { filter, order_by, page_size, page_token, view } = request;
     let mut checks = Violations::new();
     let at = At::REQUEST.field("filter");
-    let pb::PhotoFilter { project_ids, user_ids, create_time, capture_time, upload_time, s3_key_prefix } =
-        filter.unwrap_or_default();
-    let filter = Filter {
-        project_ids: checks.ids(&at, "project_ids", &project_ids, 0..=MAX_BATCH),
-        user_ids: checks.ids(&at, "user_ids", &user_ids, 0..=MAX_BATCH),
-        created: checks.time_range(&at.field("create_time"), create_time),
-        captured: checks.time_range(&at.field("capture_time"), capture_time),
-        uploaded: checks.time_range(&at.field("upload_time"), upload_time),
-        s3_key_prefix: checks.text(&at.field("s3_key_prefix"), s3_key_prefix, 0..=500),
-    };
+    let filter = filter::read(&mut checks, &at, filter.unwrap_or_default());
     let order = match order_by.split_whitespace().collect::<Vec<_>>().as_slice() {
         [] | ["create_time", "desc"] => Order::CreatedDescending,
         ["create_time"] | ["create_time", "asc"] => Order::CreatedAscending,

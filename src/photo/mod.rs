@@ -12,7 +12,10 @@ macro_rules! columns {
 
 mod convert;
 mod exif;
+mod filter;
+mod list;
 mod model;
+mod narrow;
 mod query;
 mod service;
 mod store;

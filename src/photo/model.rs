@@ -121,6 +121,46 @@ pub struct Filter {
     pub uploaded: (Option<Timestamp>, Option<Timestamp>),
     /// Start of the key; empty means any.
     pub s3_key_prefix: String,
+    /// With all of these tags, folded and each once.
+    pub tags_all: Vec<String>,
+    /// With one of these tags; empty means whatever tags.
+    pub tags_any: Vec<String>,
+    /// With none of these tags.
+    pub tags_none: Vec<String>,
+    /// With such a detection.
+    pub detection: Option<Seen>,
+    /// Without a detection of this type by this model.
+    pub without_detection: Option<(&'static str, String)>,
+    /// Taken within this box.
+    pub geo_box: Option<GeoBox>,
+}
+
+/// What a detection on a photo is like.
+#[derive(Debug)]
+pub struct Seen {
+    /// Of one of these types; empty means all.
+    pub types: Vec<&'static str>,
+    /// By one of these models; empty means all.
+    pub model_versions: Vec<String>,
+    /// At least this sure.
+    pub min_confidence: Option<f64>,
+    /// With one of these labels; empty means any or none.
+    pub labels: Vec<String>,
+    /// Whether confirmed.
+    pub user_confirmed: Option<bool>,
+}
+
+/// A box on the map, in degrees; its sides belong to it.
+#[derive(Debug, Clone, Copy)]
+pub struct GeoBox {
+    /// Southern side.
+    pub south: f64,
+    /// Western side.
+    pub west: f64,
+    /// Northern side.
+    pub north: f64,
+    /// Eastern side; below `west` when the box crosses the 180th meridian.
+    pub east: f64,
 }
 
 /// How a list is sorted; ties by id, in the same direction.

@@ -6,7 +6,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::model::{NewPhoto, Photo, View};
-use super::{convert, query, write};
+use super::{convert, list, query, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
@@ -111,7 +111,7 @@ impl PhotoService for Service {
         let rows = self
             .db
             .scoped(&caller, Access::Read, async |tx| {
-                let photos = query::list(&tx, &filter, order, view, after, limit).await?;
+                let photos = list::list(&tx, &filter, order, view, after, limit).await?;
                 let keys: Vec<_> = photos.iter().map(|photo| photo.sort_key(order)).collect();
                 Ok(keys.into_iter().zip(complete(&tx, photos, view).await?).collect::<Vec<_>>())
             })

@@ -165,6 +165,11 @@ fn normalized(checks: &mut Violations, at: &At<'_>, text: &str) -> String {
     checks.text(at, tag, 1..=MAX_CHARACTERS)
 }
 
+/// Reads a tag to search for, as it is compared.
+pub(crate) fn folded(checks: &mut Violations, at: &At<'_>, text: &str) -> String {
+    fold(&normalized(checks, at, text))
+}
+
 /// Reads the start of a tag: white space at its end stays, as one space, because a word ends there.
 fn prefix(checks: &mut Violations, at: &At<'_>, text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::id::PhotoId;
 use crate::pb;
 
+pub(crate) use convert::folded;
 pub use service::Service;
 
 /// Reads the tags of photos, by tag, then source: at most `most` of each photo. Photos without tags have no entry.

@@ -161,7 +161,7 @@ async fn delete_photo_takes_everything_with_it() {
     );
     assert_error(&again, Code::NotFound, "PHOTO_NOT_FOUND");
     let rows = app.rows().await;
-    assert_eq!((rows[4], rows[5], rows[7], rows[8]), (1, 1, 4, 0));
+    assert_eq!((rows[4], rows[5], rows[6], rows[8], rows[9]), (1, 1, 1, 4, 0));
     let deleted = "select count(*) from companycam_photos.detection_events where event_type = 'deleted'";
     assert_eq!(app.count(&format!("{deleted} and photo_id = '{}'", doomed.id)).await, 2);
     assert_eq!(app.count(deleted).await, 2);
