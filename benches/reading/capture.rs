@@ -12,11 +12,11 @@ use super::reader::{Read, Reader};
 use super::server::Server;
 
 /// For PostgreSQL's processes to hear of a setting.
-const HEARD: Duration = Duration::from_millis(300);
+const HEARD: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 40;
 
 /// A transaction that only reads.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Transaction {
     /// From BEGIN to the last SET LOCAL.
     pub opening: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Transaction {
 }
 
 /// A prepared statement and its parameters.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Statement {
     /// With `$1` and so on.
     pub text: String,
@@ -76,42 +76,49 @@ fn since(log: &Path, before: u64) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Finds the first whole transaction that only reads.
+/// Finds the first whole transaction that only reads. Other connections may speak in between.
 fn transaction(log: &str) -> Option<Transaction> {
     let mut found = None;
-    for entry in entries(log) {
-        if let Some(statement) = entry.strip_prefix("LOG:  statement: ") {
-            match (statement, &mut found) {
-                ("begin read only", _) => {
-                    found = Some(Transaction { opening: vec![statement.to_owned()], statements: Vec::new() });
-                }
-                ("commit", Some(_)) => return found,
-                (_, Some(transaction)) => transaction.opening.extend(statement.split("; ").map(str::to_owned)),
-                (_, None) => {}
-            }
-        } else if let (Some(transaction), Some(execution)) = (&mut found, entry.strip_prefix("LOG:  execute ")) {
+    for Entry { process, text } in entries(log) {
+        if text == "LOG:  statement: begin read only" && found.is_none() {
+            let opening = vec!["begin read only".to_owned()];
+            found = Some((process, Transaction { opening, statements: Vec::new() }));
+            continue;
+        }
+        let Some((_, transaction)) = found.as_mut().filter(|(its, _)| *its == process) else { continue };
+        if text == "LOG:  statement: commit" {
+            return found.map(|(_, transaction)| transaction);
+        } else if let Some(context) = text.strip_prefix("LOG:  statement: ") {
+            transaction.opening.extend(context.split("; ").map(str::to_owned));
+        } else if let Some(execution) = text.strip_prefix("LOG:  execute ") {
             // The statement's name, which never has a colon, comes first.
             let (_, text) = execution.split_once(": ")?;
             transaction.statements.push(Statement { text: text.to_owned(), values: Vec::new() });
-        } else if let (Some(transaction), Some(parameters)) = (&mut found, entry.strip_prefix("DETAIL:  parameters: "))
-        {
+        } else if let Some(parameters) = text.strip_prefix("DETAIL:  parameters: ") {
             transaction.statements.last_mut()?.values = values(parameters);
         }
     }
     None
 }
 
+/// What a process of PostgreSQL says.
+struct Entry<'a> {
+    process: &'a str,
+    text: String,
+}
+
 /// What stands behind time and process, with the lines that continue it.
-fn entries(log: &str) -> Vec<String> {
-    let mut entries: Vec<String> = Vec::new();
+fn entries(log: &str) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
     for line in log.lines() {
         if let Some(more) = line.strip_prefix('\t') {
             if let Some(entry) = entries.last_mut() {
-                entry.push('\n');
-                entry.push_str(more);
+                entry.text.push('\n');
+                entry.text.push_str(more);
             }
-        } else {
-            entries.push(line.split_once("] ").map_or(line, |(_, entry)| entry).to_owned());
+        } else if let Some((head, text)) = line.split_once("] ") {
+            let process = head.rsplit('[').next().unwrap_or_default();
+            entries.push(Entry { process, text: text.to_owned() });
         }
     }
     entries

@@ -50,9 +50,9 @@ impl Plan {
         Self {
             quick: false,
             rounds: 5,
-            warmup: Duration::from_millis(500),
-            duration: Duration::from_secs(2),
-            short: Duration::from_millis(1200),
+            warmup: Duration::from_millis(300),
+            duration: Duration::from_millis(1700),
+            short: Duration::from_millis(800),
             scale: 1.0,
             growth: [10_000, 100_000, 1_000_000],
             page: 1000,
@@ -64,12 +64,12 @@ impl Plan {
         Self {
             quick: true,
             rounds: 1,
-            warmup: Duration::from_millis(300),
-            duration: Duration::from_secs(1),
-            short: Duration::from_millis(500),
+            warmup: Duration::from_millis(200),
+            duration: Duration::from_millis(800),
+            short: Duration::from_millis(300),
             scale: 0.05,
             growth: [2000, 10_000, 50_000],
-            page: 200,
+            page: 50,
         }
     }
 

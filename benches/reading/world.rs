@@ -22,6 +22,8 @@ pub struct World {
     /// What may be asked for.
     projects: Vec<Project>,
     people: Vec<String>,
+    /// By rank.
+    tags: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ struct Project {
     id: String,
     begins: Timestamp,
     lasts: SignedDuration,
+    /// Degrees north and east.
+    place: (f64, f64),
 }
 
 /// The id of an organization (kind 1), person (2) or project (3), as sql/tenants.sql makes it.
@@ -42,7 +46,7 @@ impl World {
     /// # Errors
     /// When PostgreSQL refuses.
     pub async fn read(server: &Server, tenant: u16) -> Result<Self, Failure> {
-        let query = "select id::text, begins, extract(epoch from lasts)::bigint
+        let query = "select id::text, begins, extract(epoch from lasts)::bigint, latitude, longitude
                      from bench.projects where tenant = $1 order by number";
         let mut projects = Vec::new();
         for row in server.superuser().await?.query(query, &[&i64::from(tenant)]).await? {
@@ -50,10 +54,13 @@ impl World {
                 id: row.try_get(0)?,
                 begins: row.try_get(1)?,
                 lasts: SignedDuration::from_secs(row.try_get(2)?),
+                place: (row.try_get(3)?, row.try_get(4)?),
             });
         }
         let people = (0..PEOPLE).map(|number| name(2, tenant, number)).collect();
-        Ok(Self { tenant, projects, people })
+        let tags = server.superuser().await?.query("select tag from bench.words order by number", &[]).await?;
+        let tags = tags.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        Ok(Self { tenant, projects, people, tags })
     }
 
     /// What one of its people may ask for: the first, who is a member of a sixth of the projects.
@@ -88,6 +95,16 @@ impl World {
     /// A person's id.
     pub fn person(&self, number: usize) -> String {
         self.people[number * 5 % self.people.len()].clone()
+    }
+
+    /// A tag by its rank, from 0.
+    pub fn tag(&self, rank: usize) -> String {
+        self.tags[rank % self.tags.len()].clone()
+    }
+
+    /// Degrees north and east of a project.
+    pub fn place(&self, number: usize) -> (f64, f64) {
+        self.project_at(number).place
     }
 
     /// So many days, somewhere in the two years.
