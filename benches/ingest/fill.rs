@@ -46,7 +46,8 @@ fn photo(number: &str) -> Result<String, Failure> {
 /// # Errors
 /// When PostgreSQL refuses.
 pub async fn empty(server: &Server) -> Result<(), Failure> {
-    let truncate = "truncate companycam_photos.detections, companycam_photos.detection_events cascade";
+    let truncate = "truncate companycam_photos.detections, companycam_photos.detection_labels,
+                    companycam_photos.detection_events cascade";
     Ok(server.superuser().await?.batch_execute(truncate).await?)
 }
 
@@ -97,7 +98,7 @@ pub async fn detections(server: &Server, photos: usize, (from, to, all): (usize,
 /// When PostgreSQL refuses.
 pub async fn settle(server: &Server) -> Result<(), Failure> {
     let superuser = server.superuser().await?;
-    for table in ["photos", "detections", "detection_events"] {
+    for table in ["photos", "detections", "detection_labels", "detection_events"] {
         superuser.batch_execute(&format!("vacuum (analyze) companycam_photos.{table}")).await?;
     }
     Ok(superuser.batch_execute("checkpoint").await?)
