@@ -3,7 +3,6 @@
 use photometa::pb;
 
 use super::Failure;
-use super::calls::Window;
 use super::capture::capture;
 use super::cases::CASES;
 use super::comparison::{Bound, Line, Unit};
@@ -100,8 +99,8 @@ async fn against(
         if let Some(form) = side {
             theirs[form].push(scripts[form].run(server, CLIENTS, plan.warmup, plan.duration).await?);
         } else {
-            let window = Window::after(plan.warmup, plan.duration);
-            ours.push(reader::repeat(server, readers, reads, window).await?.0);
+            let times = (plan.warmup, plan.duration);
+            ours.push(reader::repeat(server, readers, reads, times).await?.timing);
         }
     }
     Ok((ours, theirs, photos))

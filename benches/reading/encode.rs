@@ -5,12 +5,10 @@ use std::time::Duration;
 use photometa::pb;
 
 use super::Failure;
-use super::calls::Window;
 use super::comparison::{Bound, Line, Unit};
-use super::cpu::Used;
 use super::plan::Plan;
 use super::reader::{self, Read, Role};
-use super::report::{Report, Timing};
+use super::report::Report;
 use super::server::Server;
 use super::world::{LARGE, World};
 
@@ -44,12 +42,10 @@ pub async fn run(plan: &Plan, server: &Server, report: &mut Report) -> Result<()
         let photos = reader::once(&mut readers[0], &reads).await?;
         let (mut service, mut postgres, mut timings) = (Vec::new(), Vec::new(), Vec::new());
         for () in plan.turns(&[()]) {
-            let (timing, used) =
-                reader::repeat(server, &readers, &reads, Window::after(plan.warmup, plan.duration)).await?;
-            let (ours, theirs) = each(used, timing, plan.duration);
-            service.push(ours);
-            postgres.push(theirs);
-            timings.push(timing);
+            let run = reader::repeat(server, &readers, &reads, (plan.warmup, plan.duration)).await?;
+            service.push(each(run.used.service, run.answers));
+            postgres.push(each(run.used.postgres, run.answers));
+            timings.push(run.timing);
         }
         report.keep("encoding", name, photos, &[("service", &timings)]);
         let measure = format!("service CPU, a page of {photos:.0} photos {name}");
@@ -59,9 +55,8 @@ pub async fn run(plan: &Plan, server: &Server, report: &mut Report) -> Result<()
     Ok(())
 }
 
-/// Microseconds of the service and of PostgreSQL for each answer.
-fn each(used: Used, timing: Timing, duration: Duration) -> (f64, f64) {
-    let each =
-        |used: Option<Duration>| used.unwrap_or_default().as_secs_f64() * 1e6 / (timing.rate * duration.as_secs_f64());
-    (each(used.service), each(used.postgres))
+/// Microseconds for each answer.
+#[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
+fn each(used: Option<Duration>, answers: usize) -> f64 {
+    used.unwrap_or_default().as_secs_f64() * 1e6 / answers as f64
 }

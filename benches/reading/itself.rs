@@ -3,7 +3,6 @@
 use photometa::pb;
 
 use super::Failure;
-use super::calls::Window;
 use super::cases::CASES;
 use super::comparison::{Bound, Line, Unit};
 use super::plan::Plan;
@@ -130,8 +129,8 @@ async fn compare(plan: &Plan, server: &Server, sides: &[Side]) -> Result<Vec<Vec
     let mut rounds = vec![Vec::new(); sides.len()];
     for number in plan.turns(&(0..sides.len()).collect::<Vec<_>>()) {
         let Side { reader, reads } = &sides[number];
-        let window = Window::after(plan.warmup, plan.short);
-        rounds[number].push(reader::repeat(server, std::slice::from_ref(reader), reads, window).await?.0);
+        let times = (plan.warmup, plan.short);
+        rounds[number].push(reader::repeat(server, std::slice::from_ref(reader), reads, times).await?.timing);
     }
     Ok(rounds)
 }

@@ -1,6 +1,7 @@
 //! The service's side: reads, and clients that repeat them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use photometa::pb;
 use photometa::pb::photo_service_client::PhotoServiceClient;
@@ -16,7 +17,7 @@ use super::session::{Session, session};
 use super::world::World;
 
 /// How long one call may take.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,19 @@ pub async fn connect(server: &Server, world: &World, role: Role, count: usize) -
     Ok(readers)
 }
 
-/// Repeats the reads from all connections, each of which has its next call ready.
+/// What clients saw.
+#[derive(Debug)]
+pub struct Run {
+    /// How often and how soon they were answered.
+    pub timing: Timing,
+    /// Answers that count.
+    pub answers: usize,
+    /// Processor time meanwhile.
+    pub used: Used,
+}
+
+/// Repeats the reads from all connections, each of which has its next call ready. It takes longer than the duration when
+/// nothing is answered within it.
 ///
 /// # Errors
 /// When a call is refused.
@@ -101,19 +114,25 @@ pub async fn repeat(
     server: &Server,
     readers: &[Reader],
     reads: &[Read],
-    window: Window,
-) -> Result<(Timing, Used), Failure> {
+    (warmup, mut duration): (Duration, Duration),
+) -> Result<Run, Failure> {
     let reads: Arc<[Read]> = reads.into();
-    let mut callers = JoinSet::new();
-    for (index, reader) in readers.iter().enumerate() {
-        let (mut reader, reads) = (reader.clone(), Arc::clone(&reads));
-        let call = async move |number: usize| reader.read(&reads[number % reads.len()]).await.map(drop);
-        callers.spawn(calls::caller(call, index * 7, window));
-    }
-    let (seen, used) = calls::gather(callers, window, server.watch()?).await?;
-    match seen.refusal {
-        Some(refusal) => Err(format!("{} calls failed, one of them so: {refusal}", seen.errors).into()),
-        None => Ok((Timing::of(&seen, window.end - window.begin), used)),
+    loop {
+        let window = Window::after(warmup, duration);
+        let mut callers = JoinSet::new();
+        for (index, reader) in readers.iter().enumerate() {
+            let (mut reader, reads) = (reader.clone(), Arc::clone(&reads));
+            let call = async move |number: usize| reader.read(&reads[number % reads.len()]).await.map(drop);
+            callers.spawn(calls::caller(call, index * 7, window));
+        }
+        let (seen, used) = calls::gather(callers, window, server.watch()?).await?;
+        if let Some(refusal) = seen.refusal {
+            return Err(format!("{} calls failed, one of them so: {refusal}", seen.errors).into());
+        }
+        if !seen.latencies.is_empty() {
+            return Ok(Run { timing: Timing::of(&seen, duration), answers: seen.latencies.len(), used });
+        }
+        duration *= 4;
     }
 }
 
