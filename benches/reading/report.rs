@@ -97,7 +97,7 @@ impl Group {
         let worst = self.lines.iter().min_by(|one, other| margin(one).total_cmp(&margin(other)));
         let kept = self.lines.iter().filter(|line| line.bound.holds(line.result())).count();
         let of = |line: &Line| Line {
-            measure: format!("{} (worst of {} cases, {kept} keep the bound)", line.measure, self.lines.len()),
+            against: format!("{} (worst of {} cases, {kept} keep the bound)", line.against, self.lines.len()),
             ..line.clone()
         };
         worst.map(of).into_iter().collect()
