@@ -63,6 +63,10 @@ examples:
 bench *arguments:
     cargo bench --locked --bench ingest -- run {{arguments}}
 
+# How fast reading photos is, beside the same SQL through pgbench; `just bench-reading --quick` for an impression.
+bench-reading *arguments:
+    cargo bench --locked --bench reading -- run {{arguments}}
+
 # A plain PostgreSQL on 127.0.0.1:5432, in a container.
 database:
     docker compose --file deploy/compose.yaml up --detach --wait

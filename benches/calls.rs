@@ -9,7 +9,6 @@ use tonic::Status;
 
 use super::Failure;
 use super::cpu::{Used, Watch};
-use super::work::{Clients, Rpc};
 
 /// Pause of a caller that was refused, so that a server in trouble is not called in a tight loop.
 const REFUSED: Duration = Duration::from_millis(10);
@@ -62,11 +61,12 @@ impl Seen {
     }
 }
 
-async fn caller(mut clients: Clients, rpc: Rpc, mut number: usize, window: Window) -> Seen {
+/// One caller: calls with the next number as soon as the last call is answered.
+pub async fn caller(mut call: impl AsyncFnMut(usize) -> Result<(), Status>, mut number: usize, window: Window) -> Seen {
     let mut seen = Seen::default();
     loop {
         let started = Instant::now();
-        let outcome = clients.call(rpc, number).await;
+        let outcome = call(number).await;
         let finished = Instant::now();
         if finished >= window.end {
             return seen;
@@ -84,24 +84,14 @@ async fn caller(mut clients: Clients, rpc: Rpc, mut number: usize, window: Windo
     }
 }
 
-/// Lets `callers` share the connections until the window closes.
+/// Waits until the callers have seen the window close.
 ///
 /// # Errors
 /// When a watched process ends. Calls that fail are counted.
-pub async fn run(
-    clients: &[Clients],
-    rpc: Rpc,
-    callers: usize,
-    window: Window,
-    watch: Watch,
-) -> Result<(Seen, Used), Failure> {
-    let mut running: JoinSet<Seen> = (0..callers)
-        // Far apart, so that they seldom meet on a photo.
-        .map(|index| caller(clients[index % clients.len()].clone(), rpc, index * 37, window))
-        .collect();
+pub async fn gather(mut callers: JoinSet<Seen>, window: Window, watch: Watch) -> Result<(Seen, Used), Failure> {
     let used = window.watch(watch).await?;
     let mut all = Seen::default();
-    while let Some(seen) = running.join_next().await {
+    while let Some(seen) = callers.join_next().await {
         let Seen { latencies, errors, refusal } = seen?;
         all.latencies.extend(latencies);
         all.errors += errors;

@@ -3,6 +3,7 @@
 mod calls;
 mod content;
 mod cpu;
+mod session;
 mod work;
 
 use std::fmt;
@@ -148,7 +149,7 @@ async fn run(load: &Load) -> Result<Report, Failure> {
     }
 
     let window = Window::after(load.warmup, load.duration);
-    let (all, used) = calls::run(&clients, load.rpc, usize::from(load.concurrency), window, watch).await?;
+    let (all, used) = work::run(&clients, load.rpc, usize::from(load.concurrency), window, watch).await?;
     if let Some(refusal) = &all.refusal {
         eprintln!("load: {} calls failed, one of them so: {refusal}", all.errors);
     }

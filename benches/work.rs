@@ -9,15 +9,15 @@ use photometa::pb::detection_service_client::DetectionServiceClient;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use photometa::pb::session_service_client::SessionServiceClient;
 use serde::Serialize;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::Failure;
+use super::calls::{self, Seen, Window};
 use super::content::{PHOTOS, detection, photo_id};
+use super::cpu::{Used, Watch};
+use super::session::{Session, session};
 
 const PAGE_SIZE: i32 = 50;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,36 +36,6 @@ pub enum Rpc {
     ListPhotos,
     /// Nothing but the credential: what a call costs without the database.
     WhoAmI,
-}
-
-/// A connection whose calls carry the credential.
-pub type Session = InterceptedService<Channel, Bearer>;
-
-/// Puts the credential and, but for streams, a deadline into a call's metadata, as every real client does.
-#[derive(Debug, Clone)]
-pub struct Bearer {
-    value: MetadataValue<Ascii>,
-    timeout: Option<Duration>,
-}
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.value.clone());
-        if let Some(timeout) = self.timeout {
-            request.set_timeout(timeout);
-        }
-        Ok(request)
-    }
-}
-
-/// Connects; `timeout` is the deadline of each call.
-///
-/// # Errors
-/// When nobody answers there, or the token cannot stand in a header.
-pub async fn session(address: SocketAddr, token: &str, timeout: Option<Duration>) -> Result<Session, Failure> {
-    let bearer = Bearer { value: format!("Bearer {}", token.trim()).parse()?, timeout };
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-    Ok(InterceptedService::new(channel, bearer))
 }
 
 /// One connection. Clones share it.
@@ -137,6 +107,26 @@ impl Clients {
             Rpc::WhoAmI => self.session.who_am_i(pb::WhoAmIRequest {}).await.map(drop),
         }
     }
+}
+
+/// Lets `callers` share the connections until the window closes.
+///
+/// # Errors
+/// When a watched process ends. Calls that fail are counted.
+pub async fn run(
+    clients: &[Clients],
+    rpc: Rpc,
+    callers: usize,
+    window: Window,
+    watch: Watch,
+) -> Result<(Seen, Used), Failure> {
+    let mut running = JoinSet::new();
+    for index in 0..callers {
+        let mut clients = clients[index % clients.len()].clone();
+        // Far apart, so that they seldom meet on a photo.
+        running.spawn(calls::caller(async move |number| clients.call(rpc, number).await, index * 37, window));
+    }
+    calls::gather(running, window, watch).await
 }
 
 fn photo(project: Uuid, number: usize) -> pb::Photo {

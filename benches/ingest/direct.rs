@@ -8,8 +8,8 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::Failure;
-use super::rows::{Batch, context, insert};
-use super::server::{ORGANIZATION, PROJECT, Server};
+use super::rows::{Batch, ORGANIZATION, PROJECT, context, insert};
+use super::server::Server;
 
 /// Columns that COPY fills; the others have defaults.
 const COPY: &str = "copy companycam_photos.detections (organization_id, id, project_id, photo_id, photo_created_at,
@@ -47,7 +47,7 @@ impl Flight {
     /// # Errors
     /// When PostgreSQL refuses.
     pub async fn connect(server: &Server) -> Result<Self, Failure> {
-        let client = server.login().await?;
+        let client = server.connect("photometa_app").await?;
         let insert = client.prepare(insert()).await?;
         Ok(Self { client, insert, context: context().join("; "), organization: ORGANIZATION.parse()? })
     }

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::content::{MODEL, PROCESSING_TIME_MS, photo_id};
-use super::rows::{DETECTION_TYPE, Results, confidence};
-use super::server::{ORGANIZATION, PROJECT, Server};
+use super::rows::{DETECTION_TYPE, ORGANIZATION, PROJECT, ROLE, Results, confidence};
+use super::server::Server;
 use super::work::Clients;
 
 /// Days over which detections are spread.
@@ -16,7 +16,8 @@ const CHUNK: usize = 100_000;
 /// # Errors
 /// When the service or PostgreSQL refuses.
 pub async fn photos(server: &Server, count: usize) -> Result<(), Failure> {
-    Clients::connect(server.address, &server.token, PROJECT.parse()?).await?.register_photos().await?;
+    let token = server.token(ROLE, ORGANIZATION, None).await?;
+    Clients::connect(server.address, &token, PROJECT.parse()?).await?.register_photos().await?;
     let copies = format!(
         "insert into companycam_photos.photos
          select made.* from companycam_photos.photos p
@@ -45,7 +46,8 @@ fn photo(number: &str) -> Result<String, Failure> {
 /// # Errors
 /// When PostgreSQL refuses.
 pub async fn empty(server: &Server) -> Result<(), Failure> {
-    let truncate = "truncate companycam_photos.detections, companycam_photos.detection_events cascade";
+    let truncate = "truncate companycam_photos.detections, companycam_photos.detection_labels,
+                    companycam_photos.detection_events cascade";
     Ok(server.superuser().await?.batch_execute(truncate).await?)
 }
 
@@ -96,7 +98,7 @@ pub async fn detections(server: &Server, photos: usize, (from, to, all): (usize,
 /// When PostgreSQL refuses.
 pub async fn settle(server: &Server) -> Result<(), Failure> {
     let superuser = server.superuser().await?;
-    for table in ["photos", "detections", "detection_events"] {
+    for table in ["photos", "detections", "detection_labels", "detection_events"] {
         superuser.batch_execute(&format!("vacuum (analyze) companycam_photos.{table}")).await?;
     }
     Ok(superuser.batch_execute("checkpoint").await?)

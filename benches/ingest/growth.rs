@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::calls::Window;
+use super::comparison::{Bound, Line, Unit};
 use super::plan::Plan;
-use super::report::{Bound, Line, Point, Report, Unit};
+use super::report::{Point, Report};
 use super::server::Server;
 use super::{Failure, fill, stream};
 
@@ -18,8 +19,8 @@ const BY_HAND: &str = "
     alter table companycam_photos.detection_events set (autovacuum_enabled = off)";
 
 pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(), Failure> {
-    let (few, many) = (Server::start(program).await?, Server::start(program).await?);
-    report.postgresql.clone_from(&few.postgresql);
+    let (few, many) = (Server::start(program, None).await?, Server::start(program, None).await?);
+    report.place.postgresql.clone_from(&few.postgresql);
     for server in [&few, &many] {
         fill::photos(server, PHOTOS).await?;
         server.superuser().await?.batch_execute(BY_HAND).await?;

@@ -4,10 +4,26 @@
 
 #[path = "../calls.rs"]
 mod calls;
+#[path = "../comparison.rs"]
+mod comparison;
 #[path = "../content.rs"]
 mod content;
 #[path = "../cpu.rs"]
 mod cpu;
+#[path = "../pgbench.rs"]
+mod pgbench;
+#[path = "../plot/mod.rs"]
+mod plot;
+#[path = "../process.rs"]
+mod process;
+#[path = "../readme.rs"]
+mod readme;
+#[path = "../server.rs"]
+mod server;
+#[path = "../session.rs"]
+mod session;
+#[path = "../turns.rs"]
+mod turns;
 #[path = "../work.rs"]
 mod work;
 
@@ -15,14 +31,11 @@ mod direct;
 mod fill;
 mod growth;
 mod memory;
-mod pgbench;
+mod picture;
 mod plan;
-mod plot;
-mod process;
-mod readme;
 mod report;
 mod rows;
-mod server;
+mod script;
 mod stream;
 mod unary;
 
@@ -96,8 +109,14 @@ async fn measure(plan: &Plan, only: &[Part], program: &Path) -> Result<Report, F
 
 fn write(report: &Report) -> Result<(), Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::write(root.join(SVG), plot::draw(report))?;
-    readme::update(&root.join(README), report)?;
+    std::fs::write(root.join(SVG), picture::draw(report))?;
+    let table = comparison::markdown(&report.lines);
+    let text = format!(
+        "![Results beside what is required of them]({SVG})\n\n{table}\n{}. {}.\n",
+        report.form,
+        report.place.told()
+    );
+    readme::update(&root.join(README), "ingest", &text)?;
     println!("wrote {SVG} and the table of {README}");
     Ok(())
 }

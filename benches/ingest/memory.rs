@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::calls::Window;
+use super::comparison::{Bound, Line, Unit};
 use super::plan::Plan;
-use super::report::{Bound, Line, Report, Unit};
+use super::report::Report;
 use super::server::Server;
 use super::{Failure, fill, stream};
 
@@ -25,8 +26,8 @@ const SLOW: &str = "
 
 pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(), Failure> {
     // A fresh one: what other loads left behind would hide what this one needs.
-    let server = Server::start(program).await?;
-    report.postgresql.clone_from(&server.postgresql);
+    let server = Server::start(program, None).await?;
+    report.place.postgresql.clone_from(&server.postgresql);
     fill::photos(&server, PHOTOS).await?;
     server.superuser().await?.batch_execute(SLOW).await?;
     let status = format!("/proc/{}/status", server.pid());

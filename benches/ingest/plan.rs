@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::turns::turns;
+
 /// What can be measured by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
@@ -63,14 +65,8 @@ impl Plan {
         }
     }
 
-    /// The sides of a comparison once for each round, every other time in reverse: neither always runs on the
-    /// fresher disk.
+    /// The sides of a comparison, in the order in which they run.
     pub fn turns<T: Copy>(&self, sides: &[T]) -> Vec<T> {
-        let turn = |round: usize| {
-            let turn: Vec<T> =
-                if round.is_multiple_of(2) { sides.to_vec() } else { sides.iter().rev().copied().collect() };
-            turn
-        };
-        (0..self.rounds).flat_map(turn).collect()
+        turns(self.rounds, sides)
     }
 }

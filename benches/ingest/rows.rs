@@ -8,7 +8,13 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::content::{MODEL, OBJECTS, PROCESSING_TIME_MS, photo_id};
-use super::server::ORGANIZATION;
+
+/// The demo's first organization and project, which `serve` makes.
+pub const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
+/// See [`ORGANIZATION`].
+pub const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
+/// As whom the service stores.
+pub const ROLE: &str = "service";
 
 /// Type of every detection, as it is stored.
 pub const DETECTION_TYPE: &str = "damage";

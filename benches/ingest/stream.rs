@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::calls::Window;
+use super::comparison::{Bound, Line, Unit};
 use super::cpu::Used;
 use super::direct::{Copy, Flight};
 use super::plan::Plan;
-use super::report::{Bound, Line, Report, Unit};
-use super::rows::{Batch, Walk};
+use super::report::Report;
+use super::rows::{Batch, ORGANIZATION, ROLE, Walk};
 use super::server::Server;
-use super::work::{Session, session};
+use super::session::{Session, session};
 use super::{Failure, content, fill};
 
 /// Streams, and writers on the other sides.
@@ -35,8 +36,8 @@ enum Side {
 }
 
 pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(), Failure> {
-    let server = Server::start(program).await?;
-    report.postgresql.clone_from(&server.postgresql);
+    let server = Server::start(program, None).await?;
+    report.place.postgresql.clone_from(&server.postgresql);
     fill::photos(&server, PHOTOS).await?;
     let sides = [Side::Service, Side::Unnest, Side::Copy];
     // Connections, prepared statements and warm caches before anything counts.
@@ -106,9 +107,10 @@ async fn rate(side: Side, server: &Server, window: Window) -> Result<(f64, Used)
 /// # Errors
 /// When a stream or one of its items is refused.
 pub async fn ingest(server: &Server, streams: usize, photos: usize, window: Window) -> Result<(f64, Used), Failure> {
+    let token = server.token(ROLE, ORGANIZATION, None).await?;
     let mut writers = JoinSet::new();
     for number in 0..streams {
-        let session = session(server.address, &server.token, None).await?;
+        let session = session(server.address, &token, None).await?;
         writers.spawn(send(session, Walk::of(number, streams, photos), window));
     }
     total(writers, server, window).await

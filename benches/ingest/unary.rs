@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::calls::{self, Seen, Window};
+use super::calls::{Seen, Window};
+use super::comparison::{Bound, Line, Unit};
 use super::cpu::Watch;
 use super::direct::Flight;
-use super::pgbench::{self, Form};
 use super::plan::Plan;
-use super::report::{Bound, Line, Report, Unit};
-use super::rows::{Batch, Walk};
-use super::server::{PROJECT, Server};
-use super::work::{Clients, Rpc};
+use super::report::Report;
+use super::rows::{Batch, ORGANIZATION, PROJECT, ROLE, Walk};
+use super::script::{self, Form};
+use super::server::Server;
+use super::work::{self, Clients, Rpc};
 use super::{Failure, content, fill};
 
 /// Clients at a time, and how much of pgbench's rate is required.
@@ -21,12 +22,13 @@ const CLIENTS: [(usize, f64); 2] = [(32, 2.5), (8, 0.75)];
 const NOTHING: Watch = Watch { service: None, postmaster: None };
 
 pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(), Failure> {
-    let server = Server::start(program).await?;
-    report.postgresql.clone_from(&server.postgresql);
+    let server = Server::start(program, None).await?;
+    report.place.postgresql.clone_from(&server.postgresql);
     let project = PROJECT.parse()?;
+    let token = server.token(ROLE, ORGANIZATION, None).await?;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS[0].0 {
-        clients.push(Clients::connect(server.address, &server.token, project).await?);
+        clients.push(Clients::connect(server.address, &token, project).await?);
     }
     clients[0].register_photos().await?;
     service(plan, &clients[..8]).await?;
@@ -40,7 +42,7 @@ pub async fn run(plan: &Plan, program: &Path, report: &mut Report) -> Result<(),
 /// Each client has a connection of its own, as pgbench's have.
 async fn service(plan: &Plan, clients: &[Clients]) -> Result<Seen, Failure> {
     let window = Window::after(plan.warmup, plan.duration);
-    let (seen, _) = calls::run(clients, Rpc::CreateDetection, clients.len(), window, NOTHING).await?;
+    let (seen, _) = work::run(clients, Rpc::CreateDetection, clients.len(), window, NOTHING).await?;
     match seen.refusal {
         Some(refusal) => Err(format!("{} calls failed, one of them so: {refusal}", seen.errors).into()),
         None => Ok(seen),
@@ -63,8 +65,8 @@ async fn against_pgbench(
                 let answered = service(plan, clients).await?.latencies.len();
                 ours.push(answered as f64 / plan.duration.as_secs_f64());
             }
-            Some(Form::Plain) => plain.push(pgbench::run(server, Form::Plain, count, plan.duration).await?),
-            Some(Form::Pipelined) => pipelined.push(pgbench::run(server, Form::Pipelined, count, plan.duration).await?),
+            Some(Form::Plain) => plain.push(script::rate(server, Form::Plain, count, plan.duration).await?),
+            Some(Form::Pipelined) => pipelined.push(script::rate(server, Form::Pipelined, count, plan.duration).await?),
         }
     }
     let measure = format!("CreateDetection, {count} clients");

@@ -1,45 +1,25 @@
-//! docs/ingest.svg: the results beside what is required, the memory over time, the rate over stored rows. Written by
-//! hand: a drawing crate would bring half a dozen packages for some rectangles and lines.
+//! docs/ingest.svg: the results beside what is required, the memory over time, the rate over stored rows.
 
-mod canvas;
-mod chart;
+use super::comparison::Place;
+use super::plot::bars;
+use super::plot::canvas::{Anchor, Canvas};
+use super::plot::chart::Chart;
+use super::report::Report;
 
-use super::report::{Bound, Line, Report};
-use canvas::{Anchor, Canvas};
-use chart::Chart;
-
+const TITLE: &str = "Storing detections, with photometa and without it";
 const WIDTH: f64 = 920.0;
-/// Where the bars begin.
-const BARS: f64 = 388.0;
-/// Length of a bar that is just as required.
-const REQUIRED: f64 = 155.0;
-/// Length of the longest bar, in required ones; longer ones are cut off.
-const LONGEST: f64 = 2.0;
-const ROW: f64 = 38.0;
 const CHART: (f64, f64) = (390.0, 190.0);
 
 /// Draws the results.
 pub fn draw(report: &Report) -> String {
     let mut canvas = Canvas::default();
-    canvas.text((24.0, 36.0), Anchor::Start, "title", "Storing detections, with photometa and without it");
+    canvas.text((24.0, 36.0), Anchor::Start, "title", TITLE);
     let mut y = 68.0;
     if report.quick {
         canvas.text((24.0, 56.0), Anchor::Start, "bad", "Quick form: impressions, not to be quoted");
         y += 18.0;
     }
-    let lines = |at_least: bool| {
-        report.lines.iter().filter(move |line| match line.bound {
-            Bound::AtLeast(_) => at_least,
-            Bound::AtMost(_) => !at_least,
-            Bound::Shown => false,
-        })
-    };
-    for (head, at_least) in [("at least: reaches the line", true), ("at most: ends before the line", false)] {
-        let count = lines(at_least).count();
-        if count > 0 {
-            y = group(&mut canvas, y, head, lines(at_least)) + 22.0;
-        }
-    }
+    y = bars::draw(&mut canvas, y, &report.lines);
     y += 12.0;
     if !report.memory.is_empty() {
         memory(&mut canvas, (24.0, y), report);
@@ -50,36 +30,13 @@ pub fn draw(report: &Report) -> String {
     if !report.memory.is_empty() || !report.growth.is_empty() {
         y += CHART.1 + 70.0;
     }
+    let Place { date, version, processors, processor, postgresql } = &report.place;
     let place = format!(
-        "{}, photometa {}, PostgreSQL {}, {} processors ({}) for client, service and PostgreSQL",
-        report.date, report.version, report.postgresql, report.processors, report.processor
+        "{date}, photometa {version}, PostgreSQL {postgresql}, {processors} processors ({processor}) for client, service \
+         and PostgreSQL"
     );
     canvas.text((24.0, y), Anchor::Start, "small", &place);
-    canvas.finish((WIDTH, y + 18.0))
-}
-
-/// Bars below a head; answers where they end.
-fn group<'a>(canvas: &mut Canvas, top: f64, head: &str, lines: impl Iterator<Item = &'a Line>) -> f64 {
-    canvas.text((BARS + REQUIRED, top), Anchor::Middle, "small", head);
-    let mut y = top + 8.0;
-    for line in lines {
-        bar(canvas, y, line);
-        y += ROW;
-    }
-    canvas.line("limit", &[(BARS + REQUIRED, top + 6.0), (BARS + REQUIRED, y)]);
-    y
-}
-
-fn bar(canvas: &mut Canvas, y: f64, line: &Line) {
-    let (Bound::AtLeast(required) | Bound::AtMost(required)) = line.bound else { return };
-    let length = (line.result() / required).clamp(0.0, LONGEST) * REQUIRED;
-    let kept = line.bound.holds(line.result());
-    canvas.text((BARS - 14.0, y + 16.0), Anchor::End, "", &line.measure);
-    canvas.text((BARS - 14.0, y + 31.0), Anchor::End, "small", &format!("against {}", line.against));
-    canvas.rect(if kept { "kept" } else { "missed" }, (BARS, y + 7.0), (length.max(1.5), ROW - 14.0));
-    let right = BARS + LONGEST * REQUIRED + 14.0;
-    canvas.text((right, y + 16.0), Anchor::Start, if kept { "good" } else { "bad" }, &line.told(line.result()));
-    canvas.text((right, y + 31.0), Anchor::Start, "small", &format!("required: {}", line.required()));
+    canvas.finish(TITLE, (WIDTH, y + 18.0))
 }
 
 fn memory(canvas: &mut Canvas, corner: (f64, f64), report: &Report) {

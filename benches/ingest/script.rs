@@ -1,12 +1,11 @@
-//! pgbench runs the service's transaction: the script is made of the service's own statement.
+//! pgbench runs the service's transaction: its script is made of the service's own statement.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::content::{MODEL, PHOTOS, PROCESSING_TIME_MS, photo_id};
-use super::rows::{DETECTION_TYPE, Results, confidence, context, insert};
-use super::server::{ORGANIZATION, Server};
-use super::{Failure, process};
+use super::rows::{DETECTION_TYPE, ORGANIZATION, Results, confidence, context, insert};
+use super::server::Server;
+use super::{Failure, pgbench};
 
 /// How the transaction's statements travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,18 +54,10 @@ fn script(form: Form) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When pgbench is missing or fails.
-pub async fn run(server: &Server, form: Form, clients: usize, duration: Duration) -> Result<f64, Failure> {
-    let superuser = server.superuser().await?;
-    // The one that came with this server.
-    let folder = "select setting from pg_config where name = 'BINDIR'";
-    let folder: String = superuser.query_one(folder, &[]).await?.try_get(0)?;
+pub async fn rate(server: &Server, form: Form, clients: usize, duration: Duration) -> Result<f64, Failure> {
     let file = server.folder().join(format!("{form:?}.sql"));
     std::fs::write(&file, script(form)?)?;
-    let mut pgbench = Command::new(format!("{folder}/pgbench"));
-    pgbench.args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--username=photometa_app", "photometa"]);
-    pgbench.arg(format!("--client={clients}")).arg(format!("--time={}", duration.as_secs().max(1)));
-    pgbench.arg("--host").arg(server.socket()).arg("--file").arg(&file);
-    let output = process::output(&mut pgbench).await?;
+    let output = pgbench::run(server, &[file], clients, duration, &[]).await?;
     let rate = output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
     rate.ok_or_else(|| format!("pgbench named no rate: {output}").into())
 }

@@ -84,10 +84,10 @@ impl Canvas {
     }
 
     /// The document.
-    pub fn finish(self, (width, height): (f64, f64)) -> String {
+    pub fn finish(self, title: &str, (width, height): (f64, f64)) -> String {
         format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}" role="img">
-<title>Storing detections, with photometa and without it</title>
+<title>{title}</title>
 <style>{STYLE}</style>
 <rect class="ground" x="0.5" y="0.5" width="{:.0}" height="{:.0}" rx="6"/>
 {}</svg>

@@ -80,6 +80,7 @@ pub async fn output(command: &mut Command) -> Result<String, Failure> {
     if status.success() {
         Ok(stdout)
     } else {
-        Err(format!("{} failed: {stderr}{stdout}", command.get_program().display()).into())
+        let said = if stderr.is_empty() { stdout } else { stderr };
+        Err(format!("{} failed: {said}", command.get_program().display()).into())
     }
 }

@@ -1,4 +1,5 @@
-//! A service of our own: the release program with a private, durable PostgreSQL in a folder that goes with it.
+//! A service of our own: the release program with a private, durable PostgreSQL, in a folder that goes with it unless it
+//! is to be kept.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -15,10 +16,6 @@ use super::Failure;
 use super::cpu::{self, Watch};
 use super::process::{self, Running};
 
-/// The demo's first organization and project, which `serve` makes.
-pub const ORGANIZATION: &str = "de300101-0000-8000-8000-000000000001";
-/// See [`ORGANIZATION`].
-pub const PROJECT: &str = "de300301-0000-8000-8000-000000000001";
 /// Every client has a database connection on both sides.
 const POOL_SIZE: &str = "64";
 const START: Duration = Duration::from_secs(60);
@@ -31,38 +28,63 @@ pub struct Server {
     // In this order: the service ends before its folder goes.
     service: Running,
     folder: Folder,
+    program: PathBuf,
     /// Where it serves.
     pub address: SocketAddr,
-    /// A credential of the role service.
-    pub token: String,
     /// Version of its PostgreSQL.
     pub postgresql: String,
 }
 
 #[derive(Debug)]
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Folder {
+    /// One that is kept, or else one that goes when it is dropped. Not in /tmp, which may be memory: commits must reach a
+    /// disk.
+    fn make(kept: Option<&Path>) -> Result<Self, Failure> {
+        let folder = if let Some(path) = kept {
+            Self { path: std::path::absolute(path)?, kept: true }
+        } else {
+            let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+            let path = format!("/var/tmp/photometa-bench-{}-{number}", std::process::id());
+            Self { path: PathBuf::from(path), kept: false }
+        };
+        if folder.kept {
+            fs::create_dir_all(&folder.path)?;
+        } else {
+            fs::create_dir(&folder.path)?;
+        }
+        // As root, PostgreSQL's own user passes through it.
+        fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o711))?;
+        Ok(folder)
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        if !self.kept {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 
 impl Server {
-    /// Starts one and waits until it serves.
+    /// Starts one and waits until it serves. What `kept` holds already is used again.
     ///
     /// # Errors
     /// When it does not, or its PostgreSQL does not write its commits to disk.
-    pub async fn start(program: &Path) -> Result<Self, Failure> {
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        // Not in /tmp, which may be memory: commits must reach a disk.
-        let folder = Folder(PathBuf::from(format!("/var/tmp/photometa-ingest-{}-{number}", std::process::id())));
-        fs::create_dir(&folder.0)?;
-        // As root, PostgreSQL's own user passes through it.
-        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o711))?;
-        let (address_file, log) = (folder.0.join("address"), folder.0.join("serve.log"));
+    pub async fn start(program: &Path, kept: Option<&Path>) -> Result<Self, Failure> {
+        let folder = Folder::make(kept)?;
+        let (address_file, log) = (folder.path.join("address"), folder.path.join("serve.log"));
+        // One that a killed run left there would be taken for this one's.
+        if address_file.exists() {
+            fs::remove_file(&address_file)?;
+        }
         let output = File::create(&log)?;
-        let mut serve = photometa(program, &folder.0);
+        let mut serve = photometa(program, &folder.path);
         serve.args(["serve", "--listen", "127.0.0.1:0", "--pool-size", POOL_SIZE]).arg("--address-file");
         serve.arg(&address_file).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut service = Running::start(&mut serve)?;
@@ -77,10 +99,7 @@ impl Server {
             }
             sleep(Duration::from_millis(50)).await;
         };
-        let mut token = photometa(program, &folder.0);
-        token.args(["token", "--role", "service", "--org", ORGANIZATION, "--ttl", "12h"]);
-        let token = process::output(&mut token).await?.trim().to_owned();
-        let mut server = Self { service, folder, address, token, postgresql: String::new() };
+        let mut server = Self { service, folder, program: program.to_owned(), address, postgresql: String::new() };
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let found = server.setting(setting).await?;
             if found != "on" {
@@ -96,9 +115,22 @@ impl Server {
         Ok(found.try_get(0)?)
     }
 
+    /// A credential; the subject is any when it is not given.
+    ///
+    /// # Errors
+    /// When the program makes none.
+    pub async fn token(&self, role: &str, organization: &str, subject: Option<&str>) -> Result<String, Failure> {
+        let mut token = photometa(&self.program, &self.folder.path);
+        token.args(["token", "--role", role, "--org", organization, "--ttl", "12h"]);
+        if let Some(subject) = subject {
+            token.args(["--sub", subject]);
+        }
+        Ok(process::output(&mut token).await?.trim().to_owned())
+    }
+
     /// Folder for what goes with this service.
     pub fn folder(&self) -> &Path {
-        &self.folder.0
+        &self.folder.path
     }
 
     /// Process number of the service.
@@ -111,21 +143,13 @@ impl Server {
     /// # Errors
     /// When its PostgreSQL does not run.
     pub fn watch(&self) -> Result<Watch, Failure> {
-        let postmaster = Some(cpu::postmaster(&self.folder.0.join("data"))?);
+        let postmaster = Some(cpu::postmaster(&self.folder.path.join("data"))?);
         Ok(Watch { service: Some(self.pid()), postmaster })
     }
 
     /// The folder of PostgreSQL's socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.0.join("data/run")
-    }
-
-    /// A connection as the service's own login, which row security binds.
-    ///
-    /// # Errors
-    /// When PostgreSQL refuses.
-    pub async fn login(&self) -> Result<Client, Failure> {
-        self.connect("photometa_app").await
+        self.folder.path.join("data/run")
     }
 
     /// A connection that may do anything.
@@ -136,7 +160,11 @@ impl Server {
         self.connect("postgres").await
     }
 
-    async fn connect(&self, user: &str) -> Result<Client, Failure> {
+    /// A connection as a user; photometa_app is the service's own login, which row security binds.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn connect(&self, user: &str) -> Result<Client, Failure> {
         let (client, connection) =
             Config::new().host_path(self.socket()).user(user).dbname("photometa").connect(NoTls).await?;
         // It ends with its client, or with its server.
