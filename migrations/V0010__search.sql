@@ -14,7 +14,7 @@ create table companycam_photos.detection_labels (
     photo_id uuid not null,
     detection_id uuid not null,
     project_id uuid not null,
-    constraint detection_labels_pkey primary key (organization_id, label, photo_created_at, photo_id, detection_id)
+    constraint detection_labels_pkey primary key (organization_id, label, photo_created_at, photo_id, detection_id) include (project_id)
 );
 select companycam_photos.place('companycam_photos.detection_labels', 'companycam_photos.photos');
 comment on table companycam_photos.detection_labels is 'Which labels the objects of a detection have, each once: where a label is searched. Written and deleted in the statements that write and delete the detection.';
@@ -57,6 +57,7 @@ select companycam_photos.protect('companycam_photos.detection_labels');
 grant select, insert, delete on companycam_photos.detection_labels to org_admin, org_service;
 grant select on companycam_photos.detection_labels to org_user;
 
+-- Indexes that include project_id answer what row security asks for ordinary users, without reading the row.
 -- Photos without a capture time come last, newest first, and first, oldest first: as if it were -infinity. Not coalesce():
 -- that is not leakproof in PostgreSQL's eyes, so no condition on it would use an index under row security.
 do $$ begin create index photos_captured_at_idx on companycam_photos.photos (organization_id, (case when captured_at is null then '-infinity' else captured_at end) desc, id desc); end $$;
@@ -70,7 +71,7 @@ comment on index companycam_photos.photos_latitude_longitude_idx is 'ListPhotos 
 
 do $$ begin create index detections_project_id_created_at_idx on companycam_photos.detections (organization_id, project_id, created_at desc, id desc); end $$;
 do $$ begin create index detections_model_version_created_at_idx on companycam_photos.detections (organization_id, model_version, created_at desc, id desc); end $$;
-do $$ begin create index detections_model_photo_created_at_idx on companycam_photos.detections (organization_id, detection_type, model_version, photo_created_at desc, photo_id desc); end $$;
+do $$ begin create index detections_model_photo_created_at_idx on companycam_photos.detections (organization_id, detection_type, model_version, photo_created_at desc, photo_id desc) include (project_id); end $$;
 -- A detection waits for review until somebody gives feedback; the queries write the condition literally.
 drop index companycam_photos.detections_pending_idx;
 do $$ begin create index detections_pending_created_at_idx on companycam_photos.detections (organization_id, project_id, created_at, id) where user_feedback is null; end $$;
@@ -82,7 +83,7 @@ comment on index companycam_photos.detections_pending_created_at_idx is 'ListPen
 comment on index companycam_photos.detections_pending_confidence_idx is 'ListPendingDetections, least confident first.';
 
 drop index companycam_photos.tags_tag_photo_id_idx;
-do $$ begin create index tags_tag_photo_created_at_idx on companycam_photos.tags (organization_id, tag_folded, photo_created_at desc, photo_id desc); end $$;
+do $$ begin create index tags_tag_photo_created_at_idx on companycam_photos.tags (organization_id, tag_folded, photo_created_at desc, photo_id desc) include (project_id); end $$;
 do $$ begin create index tags_project_id_tag_photo_created_at_idx on companycam_photos.tags (organization_id, project_id, tag_folded, photo_created_at desc, photo_id desc); end $$;
 comment on index companycam_photos.tags_tag_photo_created_at_idx is 'ListPhotos by tag; ListTagCounts.';
 comment on index companycam_photos.tags_project_id_tag_photo_created_at_idx is 'ListPhotos by tag, and ListTagCounts, of one project.';

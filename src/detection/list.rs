@@ -138,10 +138,8 @@ fn narrow<'a>(page: &mut Page<'a>, filter: &'a Filter, lead: Lead) {
         created,
     } = filter;
     let draft = &mut page.draft;
-    if lead != Lead::Photos {
-        if let [one] = photo_ids.as_slice() {
-            draft.sql(" and d.photo_id = ").value(one);
-        }
+    if let [one] = photo_ids.as_slice() {
+        draft.sql(" and d.photo_id = ").value(one);
     }
     match project_ids.as_slice() {
         [one] => {

@@ -15,33 +15,38 @@ use crate::sql;
 impl TryFrom<Row> for Detection {
     type Error = Error;
 
+    /// By position, in the order of `columns!()`, and then the results: finding each column by its name takes longer than
+    /// all the rest.
     fn try_from(row: Row) -> Result<Self> {
         Ok(Self {
-            id: row.try_get("id")?,
-            project_id: row.try_get("project_id")?,
-            photo_id: row.try_get("photo_id")?,
-            detection_type: row.try_get("detection_type")?,
-            model_version: row.try_get("model_version")?,
-            run_id: row.try_get("run_id")?,
+            id: row.try_get(0)?,
+            project_id: row.try_get(1)?,
+            photo_id: row.try_get(2)?,
+            detection_type: row.try_get(3)?,
+            model_version: row.try_get(4)?,
+            run_id: row.try_get(5)?,
+            confidence: row.try_get(6)?,
+            processing_time_ms: row.try_get(7)?,
+            created_at: row.try_get(8)?,
+            updated_at: row.try_get(9)?,
+            user_confirmed: row.try_get(10)?,
+            user_feedback: row.try_get(11)?,
+            version: row.try_get(12)?,
             results: results(&row)?,
-            confidence: row.try_get("confidence")?,
-            processing_time_ms: row.try_get("processing_time_ms")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-            user_confirmed: row.try_get("user_confirmed")?,
-            user_feedback: row.try_get("user_feedback")?,
-            version: row.try_get("version")?,
         })
     }
 }
 
+/// The position of a detection's results.
+const RESULTS: usize = 13;
+
 /// Reads results, if they are there. What was not written by the service may have another shape.
 fn results(row: &Row) -> Result<Option<Results>> {
-    if let Ok(results) = row.try_get::<_, Option<Json<Results>>>("results") {
+    if let Ok(results) = row.try_get::<_, Option<Json<Results>>>(RESULTS) {
         return Ok(results.map(|Json(results)| results));
     }
-    let Json(kept) = row.try_get::<_, Json<&RawValue>>("results")?;
-    tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>("id"), "results of another shape are shown in part");
+    let Json(kept) = row.try_get::<_, Json<&RawValue>>(RESULTS)?;
+    tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>(0), "results of another shape are shown in part");
     Ok(Some(Results::of(kept)))
 }
 

@@ -59,10 +59,11 @@ pub const INSERT: Sql = sql!(
 /// Index: photos_pkey, detections_pkey, detections_run_key.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
-    "select u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id,
-            case when d.content_digest = u.content_digest then d.results end as results, ",
+    "select ",
     columns!(),
-    " from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+    ", case when d.content_digest = u.content_digest then d.results end as results,
+       u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id
+     from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[])
            with ordinality as u (id, photo_id, detection_type, model_version, run_id, content_digest, position)
      left join lateral (
          select p.id from companycam_photos.photos p where p.organization_id = $1 and p.id = u.photo_id offset 0

@@ -116,7 +116,6 @@ pub(super) struct Feedback {
 
 /// Which feedback a list shows; `None` means all.
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "they are ids, and bear the names of the contract")]
 pub(super) struct Filter {
     /// On this detection.
     pub(super) detection_id: Option<DetectionId>,

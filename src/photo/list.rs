@@ -12,14 +12,16 @@ use crate::db::{Draft, MANY, Page, Slot, Source, Tx};
 use crate::error::{Error, Result};
 use crate::source;
 
-/// Photos by a time index: of the organization, a project or a person. With a condition on the photo that has an index of
-/// its own, PostgreSQL plans each time, and may read that.
+/// Photos by a time index: of the organization, a project or a person.
 ///
 /// Index: detections_model_photo_created_at_idx, detections_photo_id_created_at_idx, photos_captured_at_idx*,
-/// photos_created_at_idx*, photos_organization_id_s3_key_key, photos_project_id_captured_at_idx,
-/// photos_project_id_created_at_idx, photos_uploaded_at_idx, photos_user_id_created_at_idx,
-/// tags_photo_id_tag_source_key.
+/// photos_created_at_idx*, photos_project_id_captured_at_idx, photos_project_id_created_at_idx,
+/// photos_user_id_created_at_idx, tags_photo_id_tag_source_key.
 const DIRECT: Source = source!(DIRECT);
+/// Photos by an index of a condition, when the nearest in the order of the list are not enough for a page.
+///
+/// Index: photos_captured_at_idx, photos_uploaded_at_idx*.
+const SEARCHED: Source = source!(SEARCHED);
 /// Photos of several projects or people: by the time index of each, side by side.
 ///
 /// Index: photos_pkey, photos_project_id_captured_at_idx, photos_project_id_created_at_idx,
@@ -38,19 +40,20 @@ const GATHERED: Source = source!(GATHERED);
 /// Photos without a detection by a model, when the newest are not enough for a page: all that have one make a set, from
 /// an index alone, and photos that are not in it are read in order. To look each of them up takes seven times as long.
 ///
-/// Index: photos_created_at_idx*, detections_model_photo_created_at_idx, photos_pkey.
+/// Index: detections_model_photo_created_at_idx, photos_created_at_idx, photos_pkey, tags_photo_id_tag_source_key.
 const REMAINING: Source = source!(REMAINING);
 /// How many carriers there are, counted to [`FEW`].
 ///
-/// Index: detection_labels_pkey, detections_model_photo_created_at_idx*, detections_pkey*,
-/// tags_tag_photo_created_at_idx.
+/// Index: detection_labels_pkey, detections_model_photo_created_at_idx*, tags_tag_photo_created_at_idx.
 const COUNT: Source = source!(COUNT);
 
 /// So many carriers are all read and sorted, 2 to 3 µs for each. With more of them, following the order until a page is
 /// full reads about as much, in an organization of some hundred thousand photos.
 const FEW: i64 = 3000;
 
-/// So many photos are looked up one by one, before a set is made of those that have a detection: 1 to 2 ms.
+/// So many photos are looked at in order, before all that fulfil a condition are gathered, or those that have a detection:
+/// 1 to 2 ms. They often fill a page, and PostgreSQL cannot know: it takes what fulfils a condition for spread evenly, where
+/// photos of one capture time, say, stand side by side.
 const NEAREST: i64 = 500;
 
 /// Lists at most `limit` photos after `after`.
@@ -64,12 +67,12 @@ pub(super) async fn list(
 ) -> Result<Vec<Photo>> {
     let list = List { tx, filter, order, exif: view != View::Basic, after, limit };
     let page = match list.lead().await? {
-        Lead::Remaining => {
+        lead @ (Lead::Remaining | Lead::Searched) => {
             let rows = list.direct(Some(NEAREST)).draft.query(tx).await?;
             if i64::try_from(rows.len()).is_ok_and(|found| found == limit) {
                 return rows.into_iter().map(Photo::try_from).collect();
             }
-            list.remaining()
+            if matches!(lead, Lead::Remaining) { list.remaining() } else { list.searched() }
         }
         Lead::Direct => list.direct(None),
         Lead::Each(column) => list.of_each(column),
@@ -96,6 +99,8 @@ enum Lead {
     Direct,
     /// Photos, in order: the nearest of them, then all that a model has left.
     Remaining,
+    /// Photos, in order: the nearest of them, then all that an index of a condition finds.
+    Searched,
     /// Photos of each value of a column, in order.
     Each(Column),
     /// Carriers, in order.
@@ -132,7 +137,7 @@ impl<'a> List<'a> {
         let Filter { project_ids, user_ids, without_detection, .. } = self.filter;
         let Some(carrier) = Carrier::of(self.filter) else {
             return Ok(match (project_ids.len(), user_ids.len()) {
-                _ if self.searches() => Lead::Direct,
+                _ if self.searches() => Lead::Searched,
                 (0, 0) if self.by_creation() && without_detection.is_some() => Lead::Remaining,
                 (2.., 0..=1) => Lead::Each(Column::Project),
                 (0, 2..) if self.by_creation() => Lead::Each(Column::User),
@@ -144,7 +149,11 @@ impl<'a> List<'a> {
             return Ok(Lead::Ordered(carrier));
         }
         let found = self.count(carrier).await?;
-        Ok(if found <= FEW { Lead::Gathered(carrier) } else { Lead::Direct })
+        Ok(match found {
+            ..=FEW => Lead::Gathered(carrier),
+            _ if self.searches() => Lead::Searched,
+            _ => Lead::Direct,
+        })
     }
 
     async fn count(&self, carrier: Carrier) -> Result<i64> {
@@ -162,19 +171,33 @@ impl<'a> List<'a> {
         let mut page = self.select(DIRECT);
         page.draft.sql(if nearest.is_some() { "(select p.* from " } else { "" });
         page.draft.sql("companycam_photos.photos p where p.organization_id = $1");
-        self.filter.of_photo(&mut page.draft, None);
+        self.filter.of_stretch(&mut page.draft, None, self.by_creation());
         if let Some(nearest) = nearest {
             page.after(self.time(), "p.id");
             page.order_by(self.time(), "p.id");
             page.draft.sql(" limit ").made(nearest).sql(") p where true");
         }
+        self.filter.of_rest(&mut page.draft, self.by_creation());
         self.filter.probe(&mut page.draft, Handle::PHOTO, None);
         self.filter.probe_model(&mut page.draft, Handle::PHOTO);
-        if self.searches() {
-            page.draft.plan_each_time();
+        if nearest.is_none() {
+            page.after(self.time(), "p.id");
         }
-        page.after(self.time(), "p.id");
         page.order_and_limit(self.time(), "p.id");
+        page
+    }
+
+    /// All photos that fulfil the conditions with indexes of their own, sorted; which of the indexes is PostgreSQL's choice.
+    fn searched(self) -> Page<'a> {
+        let mut page = self.select(SEARCHED);
+        page.draft.sql("(select p.* from companycam_photos.photos p where p.organization_id = $1");
+        self.filter.of_photo(&mut page.draft, None);
+        page.after(self.time(), "p.id");
+        page.draft.sql(" offset 0) p where true");
+        self.filter.probe(&mut page.draft, Handle::PHOTO, None);
+        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
+        page.order_and_limit(self.time(), "p.id");
+        page.draft.plan_each_time();
         page
     }
 

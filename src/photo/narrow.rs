@@ -55,9 +55,7 @@ impl Carrier {
 
     /// Reads the values one by one, as `v`, and beside models the types, as `t`.
     pub(super) fn values(self, Values(given, types): Values, draft: &mut Draft<'_>) {
-        if self != Self::AllTags {
-            draft.sql("unnest(").again(given).sql("::text[]) v (value)");
-        } else {
+        if self == Self::AllTags {
             // Counted to a thousand: beyond that, one is as good as another.
             draft.sql("(select v.value from unnest(").again(given).sql(
                 "::text[]) v (value) cross join lateral (
@@ -67,6 +65,8 @@ impl Carrier {
                     ) t
                 ) c order by c.found limit 1) v",
             );
+        } else {
+            draft.sql("unnest(").again(given).sql("::text[]) v (value)");
         }
         if self == Self::Models {
             match types {
@@ -118,16 +118,31 @@ impl Handle {
 impl Filter {
     /// What the columns of a photo `p` must be, but for one that is settled.
     pub(super) fn of_photo<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<&str>) {
+        self.of_stretch(draft, settled, true);
+        self.of_rest(draft, true);
+    }
+
+    /// Of these, what an index in the order of a list narrows to: project, person and the time that sorts.
+    pub(super) fn of_stretch<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<&str>, by_creation: bool) {
         if settled != Some("project_id") {
             among(draft, " and p.project_id", &self.project_ids);
         }
         if settled != Some("user_id") {
             among(draft, " and p.user_id", &self.user_ids);
         }
-        between(draft, "p.created_at", &self.created);
-        between(draft, CAPTURED_AT, &self.captured);
-        if self.captured.0.is_none() && self.captured.1.is_some() {
-            draft.sql(" and ").sql(CAPTURED_AT).sql(" > '-infinity'");
+        if by_creation {
+            between(draft, "p.created_at", &self.created);
+        } else {
+            self.of_capture(draft);
+        }
+    }
+
+    /// The others of these.
+    pub(super) fn of_rest<'a>(&'a self, draft: &mut Draft<'a>, by_creation: bool) {
+        if by_creation {
+            self.of_capture(draft);
+        } else {
+            between(draft, "p.created_at", &self.created);
         }
         between(draft, "p.uploaded_at", &self.uploaded);
         if !self.s3_key_prefix.is_empty() {
@@ -138,6 +153,13 @@ impl Filter {
             let across = geo_box.west > geo_box.east;
             draft.sql(" and (p.longitude >= ").value(&geo_box.west).sql(if across { " or" } else { " and" });
             draft.sql(" p.longitude <= ").value(&geo_box.east).sql(")");
+        }
+    }
+
+    fn of_capture<'a>(&'a self, draft: &mut Draft<'a>) {
+        between(draft, CAPTURED_AT, &self.captured);
+        if self.captured.0.is_none() && self.captured.1.is_some() {
+            draft.sql(" and ").sql(CAPTURED_AT).sql(" > '-infinity'");
         }
     }
 
@@ -192,14 +214,7 @@ impl Filter {
 
 /// The detection that a photo must have: looked up by its label, by its model, or among the photo's.
 fn has<'a>(draft: &mut Draft<'a>, seen: &'a Seen, photo: Handle) {
-    if !seen.labels.is_empty() {
-        draft.sql(
-            " and exists (select from companycam_photos.detection_labels l where l.organization_id = $1 and l.label = any(",
-        );
-        draft.value(&seen.labels).sql(")");
-        of_handle(draft, "l", photo);
-        of_label(draft, seen, "l.detection_id");
-    } else {
+    if seen.labels.is_empty() {
         draft.sql(" and exists (select from companycam_photos.detections d where d.organization_id = $1");
         if seen.model_versions.is_empty() {
             draft.sql(" and d.photo_id = ").sql(photo.id);
@@ -208,6 +223,13 @@ fn has<'a>(draft: &mut Draft<'a>, seen: &'a Seen, photo: Handle) {
         }
         of_model(draft, seen);
         as_seen(draft, seen, "d");
+    } else {
+        draft.sql(
+            " and exists (select from companycam_photos.detection_labels l where l.organization_id = $1 and l.label = any(",
+        );
+        draft.value(&seen.labels).sql(")");
+        of_handle(draft, "l", photo);
+        of_label(draft, seen, "l.detection_id");
     }
     draft.sql(" offset 0)");
 }

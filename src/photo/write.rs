@@ -49,10 +49,11 @@ const INSERT: Sql = sql!(
 /// Index: photos_pkey, photos_organization_id_s3_key_key, projects_pkey, users_pkey.
 const EXPLAIN: Sql = sql!(
     EXPLAIN,
-    "select u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id,
-            case when p.content_digest = u.content_digest then p.exif_data end as exif_data, ",
+    "select ",
     columns!(),
-    " from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[])
+    ", case when p.content_digest = u.content_digest then p.exif_data end as exif_data,
+       u.position::int, pr.status, x.id is not null as user_found, p.content_digest, p.id = u.id as same_id
+     from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[])
            with ordinality as u (id, project_id, user_id, s3_key, content_digest, position)
      left join lateral (
          select pr.status from companycam_photos.projects pr where pr.organization_id = $1 and pr.id = u.project_id offset 0

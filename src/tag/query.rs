@@ -17,15 +17,16 @@ macro_rules! columns {
 impl TryFrom<Row> for Tag {
     type Error = Error;
 
+    /// By position, in the order of `columns!()`.
     fn try_from(row: Row) -> Result<Self> {
-        let source: &str = row.try_get("source")?;
+        let source: &str = row.try_get(3)?;
         Ok(Self {
-            id: row.try_get("id")?,
-            photo_id: row.try_get("photo_id")?,
-            tag: row.try_get("tag")?,
+            id: row.try_get(0)?,
+            photo_id: row.try_get(1)?,
+            tag: row.try_get(2)?,
             source: Source::of_name(source).ok_or_else(|| Error::Internal(format!("a tag has the source {source}")))?,
-            confidence: row.try_get("confidence")?,
-            created_at: row.try_get("created_at")?,
+            confidence: row.try_get(4)?,
+            created_at: row.try_get(5)?,
         })
     }
 }

@@ -14,10 +14,13 @@ use crate::rpcs::POOL;
 const RESOURCES: [&str; 7] = ["organization", "user", "project", "photo", "detection", "tag", "feedback"];
 
 /// What a resource may know of another one.
-const NEIGHBOURS: [(&str, &str); 5] = [
+const NEIGHBOURS: [(&str, &str); 7] = [
     // View FULL.
     ("photo/service.rs", "tag"),
     ("photo/service.rs", "detection"),
+    // Photos are found by tags and detections.
+    ("photo/filter.rs", "tag"),
+    ("photo/filter.rs", "detection"),
     // A verdict is about a detection, shows on it, and corrects its objects.
     ("feedback/", "detection"),
     // A detection shows the edits of its newest feedback.

@@ -32,6 +32,9 @@ async fn least(scene: &Scene, rpc: &Rpc, who: Who, ids: &Ids) -> Value {
     if scene.call(rpc, who, bare.clone()).await.is_ok() { bare } else { request }
 }
 
+/// Messages that are of use with all of their fields only.
+const WHOLE: [&str; 2] = ["GeoBox", "PhotoWithoutDetectionFilter"];
+
 /// Requests that set one field of a message, for every field, however deep.
 fn each_field(method: &MethodDescriptor, message: &MessageDescriptor, ids: &Ids) -> Vec<Value> {
     let mut found = Vec::new();
@@ -56,6 +59,10 @@ fn values(method: &MethodDescriptor, field: &FieldDescriptor, ids: &Ids) -> Vec<
         Type::Int32 | Type::Enum(_) => vec![json!(1)],
         Type::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
             vec![json!("2020-01-01T00:00:00Z")]
+        }
+        Type::Message(message) if WHOLE.contains(&message.name()) => {
+            let fields = each_field(method, &message, ids).into_iter();
+            vec![fields.fold(json!({}), |all, field| over(&all, &field))]
         }
         Type::Message(message) => each_field(method, &message, ids),
         other => panic!("{}: which value of {other:?} is another one?", field.full_name()),

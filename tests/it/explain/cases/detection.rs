@@ -118,7 +118,7 @@ pub const CASES: &[Case] = &[
         r#"{"filter": {"create_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}}}"#,
         &[(DIRECT, "detections_created_at_idx")],
     ),
-    queue(r#"{}"#, &[(PENDING_OF_EACH, "detections_pending_created_at_idx")]),
+    queue("{}", &[(PENDING_OF_EACH, "detections_pending_created_at_idx")]),
     queue(r#"{"project_ids": ["$house"]}"#, &[(PENDING, "detections_pending_created_at_idx")]),
     queue(
         r#"{"project_ids": ["$house", "$bridge"], "types": ["DETECTION_TYPE_DAMAGE"]}"#,

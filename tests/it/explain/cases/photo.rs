@@ -3,6 +3,8 @@
 use super::{ANY, Case, case};
 
 const DIRECT: &str = "photo::list::DIRECT";
+const SEARCHED: &str = "photo::list::SEARCHED";
+const REMAINING: &str = "photo::list::REMAINING";
 const OF_EACH: &str = "photo::list::OF_EACH";
 const CARRIED: &str = "photo::list::CARRIED";
 const GATHERED: &str = "photo::list::GATHERED";
@@ -108,13 +110,13 @@ pub const CASES: &[Case] = &[
     ),
     list(
         r#"{"filter": {"capture_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-03-01T12:00:00Z"}}}"#,
-        &[(DIRECT, "photos_captured_at_idx")],
+        &[(SEARCHED, "photos_captured_at_idx")],
     ),
     list(
         r#"{"filter": {"upload_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-03-01T12:00:00Z"}}}"#,
-        &[(DIRECT, "photos_uploaded_at_idx")],
+        &[(SEARCHED, "photos_uploaded_at_idx")],
     ),
-    list(r#"{"filter": {"s3_key_prefix": "2024/03/0"}}"#, &[(DIRECT, "photos_organization_id_s3_key_key")]),
+    list(r#"{"filter": {"s3_key_prefix": "2024/03/0"}, "page_size": 1000}"#, &[(SEARCHED, ANY)]),
     list(
         r#"{"filter": {"geo_box": {"south": 52.4999, "west": 13.39, "north": 52.50001, "east": 13.41}}}"#,
         &[(DIRECT, ANY)],
@@ -169,6 +171,11 @@ pub const CASES: &[Case] = &[
     list(
         r#"{"filter": {"without_detection": {"type": "DETECTION_TYPE_VOLUME", "model_version": "model-1"}}}"#,
         &[(DIRECT, "detections_model_photo_created_at_idx")],
+    ),
+    list(
+        r#"{"filter": {"without_detection": {"type": "DETECTION_TYPE_VOLUME", "model_version": "model-1"}, "tags_none": ["word 1"],
+            "create_time": {"start": "2024-02-01T00:00:00Z"}}, "page_size": 1000}"#,
+        &[(REMAINING, "detections_model_photo_created_at_idx")],
     ),
     case(
         "PhotoService/UpdatePhoto",
