@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 
 use photometa::db::embedded::{Embedded, EmbeddedError, Options, reachable};
 use photometa::db::migrate::{Migrator, VERSIONS};
@@ -26,10 +26,13 @@ struct Cluster {
     janitor: mpsc::Sender<String>,
 }
 
-/// A database of one test; dropped after it.
+/// A database of one test; dropped after the last clone of this.
+#[derive(Clone)]
 pub struct TestDatabase {
-    name: String,
+    name: Arc<Name>,
 }
+
+struct Name(String);
 
 impl TestDatabase {
     /// Clones the template.
@@ -57,30 +60,30 @@ impl TestDatabase {
         let name = format!("test_{}_{number}", std::process::id());
         let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
         admin.batch_execute(&format!("create database {name} {options}")).await.expect("a database");
-        Self { name }
+        Self { name: Arc::new(Name(name)) }
     }
 
     /// How the service connects.
     pub fn app(&self) -> Config {
-        CLUSTER.postgres.config("photometa_app", &self.name)
+        CLUSTER.postgres.config("photometa_app", &self.name.0)
     }
 
     /// The same as settings of the program take it.
     pub fn url(&self, user: &str) -> String {
         let folder = CLUSTER.postgres.socket_dir().display();
-        format!("host={folder} port={} user={user} dbname={}", CLUSTER.postgres.port(), self.name)
+        format!("host={folder} port={} user={user} dbname={}", CLUSTER.postgres.port(), self.name.0)
     }
 
     /// How an administrator connects: past row security, for arranging and asserting only.
     pub fn superuser(&self) -> Config {
-        CLUSTER.postgres.config("postgres", &self.name)
+        CLUSTER.postgres.config("postgres", &self.name.0)
     }
 
     /// A program that finds the database by libpq's variables.
     pub fn command(&self, program: impl AsRef<Path>, user: &str) -> Command {
         let mut command = Command::new(program.as_ref());
         command.env("PGHOST", CLUSTER.postgres.socket_dir()).env("PGPORT", CLUSTER.postgres.port().to_string());
-        command.env("PGUSER", user).env("PGDATABASE", &self.name);
+        command.env("PGUSER", user).env("PGDATABASE", &self.name.0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -97,9 +100,9 @@ impl TestDatabase {
     }
 }
 
-impl Drop for TestDatabase {
+impl Drop for Name {
     fn drop(&mut self) {
-        let _ = CLUSTER.janitor.send(std::mem::take(&mut self.name));
+        let _ = CLUSTER.janitor.send(std::mem::take(&mut self.0));
     }
 }
 

@@ -182,6 +182,11 @@ impl App {
         Self::start_through(database, connection).await
     }
 
+    /// Starts another replica of the service on the same database.
+    pub async fn replica(&self) -> Self {
+        Self::start_on(self.database.clone()).await
+    }
+
     /// Starts the service on a database that it reaches in another way, such as a pooler.
     pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
