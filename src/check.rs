@@ -195,13 +195,16 @@ impl Violations {
         }
     }
 
-    /// Reads a half-open range of time, either end of which may be absent.
+    /// Reads a half-open range of time, one end of which may be absent.
     pub fn time_range(
         &mut self,
         at: &At<'_>,
         range: Option<crate::pb::TimeRange>,
     ) -> (Option<Timestamp>, Option<Timestamp>) {
         let Some(crate::pb::TimeRange { start, end }) = range else { return (None, None) };
+        if start.is_none() && end.is_none() {
+            self.refuse(at, "has neither start nor end");
+        }
         let start = self.time(&at.field("start"), start);
         let end = self.time(&at.field("end"), end);
         if start.zip(end).is_some_and(|(start, end)| start >= end) {

@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 
 use photometa::db::embedded::{Embedded, EmbeddedError, Options, reachable};
 use photometa::db::migrate::{Migrator, VERSIONS};
@@ -26,8 +26,11 @@ struct Cluster {
     janitor: mpsc::Sender<String>,
 }
 
-/// A database of one test; dropped after it.
-pub struct TestDatabase {
+/// A database of one test; dropped after the last clone of this.
+#[derive(Clone)]
+pub struct TestDatabase(Arc<Place>);
+
+struct Place {
     name: String,
     socket: PathBuf,
     port: u16,
@@ -61,20 +64,22 @@ impl TestDatabase {
         let name = format!("test_{}_{number}", std::process::id());
         let admin = connect(&cluster.postgres.config("postgres", "postgres")).await;
         admin.batch_execute(&format!("create database {name} {options}")).await.expect("a database");
-        let mut made = Self::of(&cluster.postgres, &name);
-        made.shared = true;
-        made
+        Self::at(&cluster.postgres, &name, true)
     }
 
     /// A database of a server that goes with its test.
     pub fn of(postgres: &Embedded, name: &str) -> Self {
+        Self::at(postgres, name, false)
+    }
+
+    fn at(postgres: &Embedded, name: &str, shared: bool) -> Self {
         let (socket, port) = (postgres.socket_dir().to_owned(), postgres.port());
-        Self { name: name.to_owned(), socket, port, shared: false }
+        Self(Arc::new(Place { name: name.to_owned(), socket, port, shared }))
     }
 
     fn config(&self, user: &str) -> Config {
         let mut config = Config::new();
-        config.host_path(&self.socket).port(self.port).user(user).dbname(&self.name);
+        config.host_path(&self.0.socket).port(self.0.port).user(user).dbname(&self.0.name);
         config
     }
 
@@ -85,7 +90,7 @@ impl TestDatabase {
 
     /// The same as settings of the program take it.
     pub fn url(&self, user: &str) -> String {
-        format!("host={} port={} user={user} dbname={}", self.socket.display(), self.port, self.name)
+        format!("host={} port={} user={user} dbname={}", self.0.socket.display(), self.0.port, self.0.name)
     }
 
     /// How an administrator connects: past row security, for arranging and asserting only.
@@ -96,8 +101,8 @@ impl TestDatabase {
     /// A program that finds the database by libpq's variables.
     pub fn command(&self, program: impl AsRef<Path>, user: &str) -> Command {
         let mut command = Command::new(program.as_ref());
-        command.env("PGHOST", &self.socket).env("PGPORT", self.port.to_string());
-        command.env("PGUSER", user).env("PGDATABASE", &self.name);
+        command.env("PGHOST", &self.0.socket).env("PGPORT", self.0.port.to_string());
+        command.env("PGUSER", user).env("PGDATABASE", &self.0.name);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -114,7 +119,7 @@ impl TestDatabase {
     }
 }
 
-impl Drop for TestDatabase {
+impl Drop for Place {
     fn drop(&mut self) {
         if self.shared {
             let _ = CLUSTER.janitor.send(std::mem::take(&mut self.name));

@@ -188,6 +188,11 @@ impl App {
         Self::serve(database, db).await
     }
 
+    /// Starts another replica of the service on the same database.
+    pub async fn replica(&self) -> Self {
+        Self::start_on(self.database.clone()).await
+    }
+
     /// Starts the service on a database that it reaches in another way, such as a pooler.
     pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
         Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await

@@ -28,6 +28,7 @@ mod isolation;
 mod json_schema;
 mod killed;
 mod layout;
+mod listing;
 mod migrations;
 mod once;
 mod paging;

@@ -48,6 +48,17 @@ impl Random {
         i32::try_from(self.below(usize::try_from(end).unwrap())).unwrap()
     }
 
+    /// Whether it is the one case in so many.
+    pub fn one_in(&mut self, cases: usize) -> bool {
+        self.below(cases) == 0
+    }
+
+    /// A UUID.
+    pub fn uuid(&mut self) -> Uuid {
+        let bits = u128::from(self.next()) << 64 | u128::from(self.next());
+        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
+    }
+
     /// One of several.
     pub fn pick<T: Copy>(&mut self, several: &[T]) -> T {
         several[self.below(several.len())]

@@ -103,6 +103,17 @@ const CALLS: &[Call] = &[
     ("PhotoService/BatchGetPhotos", |size| json!({"ids": ids(1, size), "view": "PHOTO_VIEW_FULL"}), Fixed(3)),
     ("PhotoService/ListPhotos", |size| json!({"page_size": size}), Fixed(1)),
     ("PhotoService/ListPhotos", |size| json!({"page_size": size, "view": "PHOTO_VIEW_FULL"}), Fixed(3)),
+    // What has no index in the order of the list: the nearest first, or the carriers counted first.
+    (
+        "PhotoService/ListPhotos",
+        |size| json!({"page_size": size, "filter": {"upload_time": {"end": "1970-01-01T00:00:00Z"}}}),
+        Fixed(2),
+    ),
+    (
+        "PhotoService/ListPhotos",
+        |size| json!({"page_size": size, "filter": {"tags_any": ["x"]}, "order_by": "capture_time"}),
+        Fixed(2),
+    ),
     ("DetectionService/GetDetection", |_| json!({"id": id(2, 1001)}), Fixed(1)),
     (
         "DetectionService/ListDetections",
@@ -110,6 +121,14 @@ const CALLS: &[Call] = &[
         Fixed(1),
     ),
     ("DetectionService/ListPendingDetections", |size| json!({"page_size": size}), Fixed(1)),
+    (
+        "DetectionService/GetDetectionStats",
+        |_| {
+            json!({"time": {"start": "2020-01-01T00:00:00Z", "end": "2020-02-01T00:00:00Z"}, "bucket": "STATS_BUCKET_DAY",
+                   "group_by": ["STATS_GROUP_TYPE"]})
+        },
+        Fixed(1),
+    ),
     ("TagService/ListTags", |_| json!({"photo_id": id(1, 1)}), Fixed(1)),
     ("TagService/ListTagCounts", |size| json!({"page_size": size, "project_id": A.house}), Fixed(1)),
     ("FeedbackService/ListFeedback", |size| json!({"page_size": size, "photo_id": id(1, 1)}), Fixed(1)),
