@@ -49,10 +49,10 @@ impl Plan {
     pub fn full() -> Self {
         Self {
             quick: false,
-            rounds: 5,
+            rounds: 3,
             warmup: Duration::from_millis(300),
-            duration: Duration::from_millis(1700),
-            short: Duration::from_millis(800),
+            duration: Duration::from_millis(1200),
+            short: Duration::from_millis(700),
             scale: 1.0,
             growth: [10_000, 100_000, 1_000_000],
             page: 1000,

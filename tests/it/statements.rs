@@ -23,15 +23,15 @@ const GROW: &str = "
     insert into companycam_photos.photos (organization_id, id, project_id, s3_url, s3_key, width, height, uploaded_at, created_at, updated_at, content_digest)
     select organization_id, pg_temp.id(1, p), project_id, 'u', 'old/' || p, 400, 200, now(), now(), now(), decode(repeat('00', 16), 'hex')
     from house, generate_series(1, $1) p;
-    insert into companycam_photos.detections (organization_id, id, project_id, photo_id, detection_type, model_version, results, processing_time_ms, created_at, updated_at, content_digest)
-    select organization_id, pg_temp.id(2, p * 1000 + d), project_id, pg_temp.id(1, p), 'damage', 'model-' || p, '{\"objects\": []}', 250, now(), now(), decode(repeat('00', 16), 'hex')
+    insert into companycam_photos.detections (organization_id, id, project_id, photo_id, photo_created_at, detection_type, model_version, results, object_count, processing_time_ms, created_at, updated_at, content_digest)
+    select organization_id, pg_temp.id(2, p * 1000 + d), project_id, pg_temp.id(1, p), now(), 'damage', 'model-' || p, '{\"objects\": []}', 0, 250, now(), now(), decode(repeat('00', 16), 'hex')
     from house, generate_series(1, $1) p, generate_series(1, $1) d;
     insert into companycam_photos.feedback (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, created_at, content_digest)
     select organization_id, gen_random_uuid(), project_id, photo_id, d.id, u.id, 'confirm', now(), decode(repeat('00', 16), 'hex')
     from companycam_photos.detections d join companycam_photos.users u using (organization_id), generate_series(1, $1)
     where u.email ^@ 'member';
-    insert into companycam_photos.tags (organization_id, id, project_id, photo_id, tag, tag_folded, source, created_at)
-    select organization_id, gen_random_uuid(), project_id, pg_temp.id(1, p), 'Old ' || t, 'old ' || t, 'user', now()
+    insert into companycam_photos.tags (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at)
+    select organization_id, gen_random_uuid(), project_id, pg_temp.id(1, p), now(), 'Old ' || t, 'old ' || t, 'user', now()
     from house, generate_series(1, $1) p, generate_series(1, $1) t;
     insert into companycam_photos.users (organization_id, id, email, created_at, updated_at)
     select organization_id, pg_temp.id(3, u), 'user' || u, now(), now() from house, generate_series(1, 2 * $1) u;

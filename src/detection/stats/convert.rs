@@ -44,10 +44,12 @@ pub(in crate::detection) fn read(request: pb::GetDetectionStatsRequest) -> Resul
 
 /// Reads a range of which neither end may be absent.
 fn range(checks: &mut Violations, at: &At<'_>, range: pb::TimeRange) -> Option<(Timestamp, Timestamp)> {
-    for (name, end) in [("start", &range.start), ("end", &range.end)] {
-        if end.is_none() {
-            checks.refuse(&at.field(name), "is required");
-        }
+    let missing = [("start", range.start.is_none()), ("end", range.end.is_none())];
+    for (name, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+        checks.refuse(&at.field(name), "is required");
+    }
+    if missing.iter().all(|(_, missing)| *missing) {
+        return None;
     }
     let (start, end) = checks.time_range(at, Some(range));
     start.zip(end).filter(|(start, end)| start < end)
