@@ -70,6 +70,9 @@ fn without(checks: &mut Violations, at: &At<'_>, model: pb::PhotoWithoutDetectio
 
 fn geo_box(checks: &mut Violations, at: &At<'_>, geo_box: pb::GeoBox) -> GeoBox {
     let pb::GeoBox { south, west, north, east } = geo_box;
+    if south.zip(north).is_some_and(|(south, north)| north < south) {
+        checks.refuse(&at.field("north"), "is south of south");
+    }
     let mut side = |name: &str, degrees: Option<f64>, most: f64| {
         let found = checks.within(&at.field(name), degrees, -most..=most);
         if found.is_none() {
@@ -79,9 +82,6 @@ fn geo_box(checks: &mut Violations, at: &At<'_>, geo_box: pb::GeoBox) -> GeoBox 
     };
     let (south, west) = (side("south", south, 90.0), side("west", west, 180.0));
     let (north, east) = (side("north", north, 90.0), side("east", east, 180.0));
-    if north < south {
-        checks.refuse(&at.field("north"), "is south of south");
-    }
     GeoBox { south, west, north, east }
 }
 

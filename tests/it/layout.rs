@@ -258,14 +258,16 @@ fn every_module_says_what_it_is_for_in_five_lines() {
 }
 
 #[test]
-fn no_file_is_longer_than_400_lines() {
+fn no_file_is_longer_than_it_may_be() {
     let folders = ["src", "tests", "proto", "migrations", "benches", "examples"];
     let prose = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
     let lengths = folders.into_iter().flat_map(files).filter(|path| !prose(path)).map(|path| {
         let lines = fs::read_to_string(&path).map(|text| text.lines().count()).unwrap_or_default();
         (lines, path)
     });
-    let long: Vec<_> = lengths.filter(|(lines, _)| *lines > 400).collect();
+    // A service has one file of the contract: where a message stands is part of what clients generate from it.
+    let most = |path: &PathBuf| if path.extension().is_some_and(|extension| extension == "proto") { 600 } else { 400 };
+    let long: Vec<_> = lengths.filter(|(lines, path)| *lines > most(path)).collect();
     assert!(long.is_empty(), "{long:?}");
 }
 
