@@ -199,6 +199,13 @@ async fn a_read_that_replay_cancels_is_answered_by_the_primary() {
     for change in ["alter system set max_standby_streaming_delay = 0", "select pg_reload_conf()"] {
         standby.batch_execute(change).await.unwrap();
     }
+    // The server tells its processes of the change when it has read it itself; then new sessions know it too. Who replays
+    // has to know before there is a conflict.
+    until("the change is known", async || {
+        let delay = "select current_setting('max_standby_streaming_delay') = '0'";
+        pair.standby.superuser().await.query_one(delay, &[]).await.unwrap().try_get(0).unwrap()
+    })
+    .await;
 
     let replay = async {
         let sleeping = "select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep'";
