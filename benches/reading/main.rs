@@ -76,6 +76,9 @@ struct Run {
     /// Everything at small size, in about three minutes: shows that it works, and roughly where things are.
     #[arg(long)]
     quick: bool,
+    /// How often each side is measured; odd, so that there is one in the middle. Otherwise 3, and 1 in the quick form.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Only these parts; may be repeated.
     #[arg(long, value_enum)]
     only: Vec<Part>,
@@ -148,6 +151,7 @@ fn main() -> Result<(), Failure> {
     };
     let program = run.photometa.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_photometa")));
     let plan = if run.quick { Plan::quick() } else { Plan::full() };
+    let plan = Plan { rounds: run.rounds.unwrap_or(plan.rounds).max(1), ..plan };
     let report = tokio::runtime::Runtime::new()?.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whatever was started is stopped and removed when its owner is dropped.

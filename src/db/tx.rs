@@ -112,16 +112,20 @@ impl Tx {
                 return Err(Error::Internal(format!("a transaction of {length} statements made one more")));
             }
         };
-        self.fly(&statement, params, (earlier == 0).then(|| self.context(sql.planner())), last).await
+        let context = match earlier {
+            0 => Some(self.context(sql.planner())),
+            _ => Some(sql.planner().trim_start_matches("; ").to_owned()).filter(|planner| !planner.is_empty()),
+        };
+        self.fly(&statement, params, (earlier == 0, context), last).await
     }
 
-    /// BEGIN and context, if they are to come first, the statement and, behind the last one, the end: each polled once
-    /// before any is awaited.
+    /// BEGIN before the first statement, what is to be set for this one, the statement and, behind the last one, the end:
+    /// each polled once before any is awaited.
     async fn fly(
         &self,
         statement: &Statement,
         params: &Params<'_>,
-        context: Option<String>,
+        (first, context): (bool, Option<String>),
         last: bool,
     ) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
@@ -132,8 +136,10 @@ impl Tx {
         let mut begun = pin!(maybe_done(client.batch_execute(begin)));
         let mut opened = pin!(maybe_done(client.batch_execute(context.as_deref().unwrap_or_default())));
         let mut rows = pin!(maybe_done(client.query(statement, params)));
-        if context.is_some() {
+        if first {
             send(begun.as_mut()).await;
+        }
+        if context.is_some() {
             send(opened.as_mut()).await;
         }
         send(rows.as_mut()).await;
@@ -147,7 +153,8 @@ impl Tx {
             send(ended.as_mut()).await;
         }
 
-        let opened = if context.is_some() { answer(begun).await.and(answer(opened).await) } else { Ok(()) };
+        let begun = if first { answer(begun).await } else { Ok(()) };
+        let opened = if context.is_some() { begun.and(answer(opened).await) } else { begun };
         let rows = answer(rows).await;
         let ended = if last { answer(ended).await } else { Ok(Vec::new()) };
         if last {

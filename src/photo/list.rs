@@ -20,7 +20,7 @@ use crate::source;
 const DIRECT: Source = source!(DIRECT);
 /// Photos by an index of a condition, when the nearest in the order of the list are not enough for a page.
 ///
-/// Index: photos_captured_at_idx, photos_uploaded_at_idx*.
+/// Index: photos_captured_at_idx, photos_organization_id_s3_key_key, photos_uploaded_at_idx.
 const SEARCHED: Source = source!(SEARCHED);
 /// Photos of several projects or people: by the time index of each, side by side.
 ///

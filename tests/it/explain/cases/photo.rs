@@ -116,7 +116,10 @@ pub const CASES: &[Case] = &[
         r#"{"filter": {"upload_time": {"start": "2024-03-01T00:00:00Z", "end": "2024-03-01T12:00:00Z"}}}"#,
         &[(SEARCHED, "photos_uploaded_at_idx")],
     ),
-    list(r#"{"filter": {"s3_key_prefix": "2024/03/0"}, "page_size": 1000}"#, &[(SEARCHED, ANY)]),
+    list(
+        r#"{"filter": {"s3_key_prefix": "2024/03/0"}, "page_size": 1000}"#,
+        &[(SEARCHED, "photos_organization_id_s3_key_key")],
+    ),
     list(
         r#"{"filter": {"geo_box": {"south": 52.4999, "west": 13.39, "north": 52.50001, "east": 13.41}}}"#,
         &[(DIRECT, ANY)],
