@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Buf as _, BufMut as _};
+use http::uri::PathAndQuery;
 use photometa::pb;
 use photometa::pb::photo_service_client::PhotoServiceClient;
+use prost::Message as _;
 use tokio::task::JoinSet;
-use tonic::Status;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Request, Status};
 
 use super::Failure;
 use super::calls::{self, Window};
@@ -56,7 +61,7 @@ impl Read {
 
 /// A connection of one caller.
 #[derive(Debug, Clone)]
-pub struct Reader(PhotoServiceClient<Session>);
+pub struct Reader(PhotoServiceClient<Session>, Session);
 
 impl Reader {
     /// Reads; answers how many photos there are.
@@ -72,12 +77,65 @@ impl Reader {
         }
     }
 
+    /// Reads and throws the answer away as it came, as pgbench does with its rows.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub async fn skim(&mut self, read: &Read) -> Result<(), Status> {
+        let (path, request) = match read {
+            Read::Get(request) => ("/photometa.v1.PhotoService/GetPhoto", request.encode_to_vec()),
+            Read::List(request) => ("/photometa.v1.PhotoService/ListPhotos", request.encode_to_vec()),
+        };
+        let mut client = Grpc::new(self.1.clone());
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        client.unary(Request::new(request), PathAndQuery::from_static(path), Skim).await.map(drop)
+    }
+
     /// Reads a page.
     ///
     /// # Errors
     /// When the service refuses.
     pub async fn list(&mut self, request: pb::ListPhotosRequest) -> Result<pb::ListPhotosResponse, Status> {
         Ok(self.0.list_photos(request).await?.into_inner())
+    }
+}
+
+/// Messages that are not looked into.
+#[derive(Debug, Clone, Copy)]
+struct Skim;
+
+impl Codec for Skim {
+    type Encode = Vec<u8>;
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Skim {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buf.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Skim {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        buf.advance(buf.remaining());
+        Ok(Some(()))
     }
 }
 
@@ -89,7 +147,8 @@ pub async fn connect(server: &Server, world: &World, role: Role, count: usize) -
     let token = server.token(role.name(), &world.organization(), Some(&world.member())).await?;
     let mut readers = Vec::new();
     for _ in 0..count {
-        readers.push(Reader(PhotoServiceClient::new(session(server.address, &token, Some(TIMEOUT)).await?)));
+        let session = session(server.address, &token, Some(TIMEOUT)).await?;
+        readers.push(Reader(PhotoServiceClient::new(session.clone()), session));
     }
     Ok(readers)
 }
@@ -122,7 +181,7 @@ pub async fn repeat(
         let mut callers = JoinSet::new();
         for (index, reader) in readers.iter().enumerate() {
             let (mut reader, reads) = (reader.clone(), Arc::clone(&reads));
-            let call = async move |number: usize| reader.read(&reads[number % reads.len()]).await.map(drop);
+            let call = async move |number: usize| reader.skim(&reads[number % reads.len()]).await;
             callers.spawn(calls::caller(call, index * 7, window));
         }
         let (seen, used) = calls::gather(callers, window, server.watch()?).await?;
