@@ -4,13 +4,14 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::sql::Text;
 use super::{Params, Tx};
 use crate::auth::Role;
 use crate::error::Result;
-use tokio_postgres::Row;
 
 /// What the statements of one origin have in common: their name and the indexes that lead them. Made by
 /// [`source!`](crate::source). Its comment ends with `Index: …`, as those of [`Sql`](super::Sql) do.
@@ -102,6 +103,26 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// Adds the condition that a column has one of some values; without values, none. A single one is compared by itself:
+    /// `= any` would lose the order of an index.
+    pub fn among<T: ToSql + Sync>(&mut self, column: &'static str, values: &'a Vec<T>) {
+        match values.as_slice() {
+            [] => {}
+            [one] => _ = self.sql(" and ").sql(column).sql(" = ").value(one),
+            _ => _ = self.sql(" and ").sql(column).sql(" = any(").value(values).sql(")"),
+        }
+    }
+
+    /// Adds the condition that a time is in a half-open range, either end of which may be open.
+    pub fn between(&mut self, time: &'static str, (start, end): &'a (Option<Timestamp>, Option<Timestamp>)) {
+        if let Some(start) = start {
+            self.sql(" and ").sql(time).sql(" >= ").value(start);
+        }
+        if let Some(end) = end {
+            self.sql(" and ").sql(time).sql(" < ").value(end);
+        }
+    }
+
     /// Says that the plan depends on the values.
     pub fn plan_each_time(&mut self) {
         self.planned = Planned::EachTime;
@@ -156,8 +177,8 @@ impl std::fmt::Debug for Draft<'_> {
     }
 }
 
-/// More values than this are many, as [`Page::side_by_side`] understands it.
-pub const MANY: usize = 16;
+/// More values than this are first asked for their first row alone.
+const MANY: usize = 16;
 
 /// One page of a list: a statement whose last row seen and number of rows are given.
 #[derive(Debug)]
@@ -204,12 +225,12 @@ impl<'a> Page<'a> {
     }
 
     /// Reads the rows of each value `v` from its own index, side by side, and keeps the sort keys and ids of one page as `k`.
-    /// `values` writes the values; `one` writes the keys and ids of one of them, after the last row seen. Of `many` values,
-    /// each is first asked for its first row alone: a page has rows of at most as many as it has rows, those whose
-    /// first comes first.
-    pub fn side_by_side(&mut self, many: bool, values: impl Fn(&mut Self), one: impl Fn(&mut Self)) {
+    /// `values` writes the values, of which there are `count`; `one` writes the keys and ids of one of them, after the last
+    /// row seen. Of many values, each is first asked for its first row alone: a page has rows of at most as many as it
+    /// has rows, those whose first comes first.
+    pub fn side_by_side(&mut self, count: usize, values: impl Fn(&mut Self), one: impl Fn(&mut Self)) {
         self.draft.sql("(select distinct k.key, k.id from ");
-        if many {
+        if count > MANY {
             self.draft.sql("(select v.value from ");
             values(self);
             self.draft.sql(" cross join lateral (");

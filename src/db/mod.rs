@@ -29,7 +29,7 @@ use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
 
-pub use draft::{Draft, MANY, Page, Slot, Source};
+pub use draft::{Draft, Page, Slot, Source};
 use lease::Lease;
 use replica::Replica;
 pub use replica::Standby;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::model::{Detection, Filter, Order, Queue, QueueKey, SortKey};
-use crate::db::{MANY, Page, Source, Tx};
+use crate::db::{Page, Source, Tx};
 use crate::error::Result;
 use crate::source;
 
@@ -69,7 +69,7 @@ pub(super) async fn list(
     page.draft.sql("select ").sql(columns!());
     page.draft.sql(if full { ", d.results from " } else { ", null::jsonb as results from " });
     let draft = &mut page.draft;
-    let (values, many, cast, condition) = match lead {
+    let (values, count, cast, condition) = match lead {
         Lead::Direct => {
             draft.sql("companycam_photos.detections d where d.organization_id = $1");
             narrow(&mut page, filter, lead);
@@ -90,7 +90,7 @@ pub(super) async fn list(
         Lead::Types => (draft.slot(&filter.types), filter.types.len(), TEXTS, " and d.detection_type = v.value"),
     };
     page.side_by_side(
-        many > MANY,
+        count,
         |page| {
             page.draft.sql("unnest(").again(values).sql(cast);
         },
@@ -138,28 +138,17 @@ fn narrow<'a>(page: &mut Page<'a>, filter: &'a Filter, lead: Lead) {
         created,
     } = filter;
     let draft = &mut page.draft;
-    if let [one] = photo_ids.as_slice() {
-        draft.sql(" and d.photo_id = ").value(one);
+    if lead != Lead::Photos {
+        draft.among("d.photo_id", photo_ids);
     }
-    match project_ids.as_slice() {
-        [one] => {
-            draft.sql(" and d.project_id = ").value(one);
-        }
-        [_, ..] if lead != Lead::Projects => {
-            draft.sql(" and d.project_id = any(").value(project_ids).sql(")");
-        }
-        _ => {}
+    if lead != Lead::Projects {
+        draft.among("d.project_id", project_ids);
     }
-    match types.as_slice() {
-        [one] => {
-            draft.sql(" and d.detection_type = ").value(one);
-        }
-        [_, ..] if lead != Lead::Types => {
-            draft.sql(" and d.detection_type = any(").value(types).sql(")");
-        }
-        _ => {}
+    if lead != Lead::Types {
+        draft.among("d.detection_type", types);
     }
     if lead != Lead::Models && !model_versions.is_empty() {
+        // `= any` of a single one too: the order comes from another index.
         draft.sql(" and d.model_version = any(").value(model_versions).sql(")");
     }
     if let Some(least) = min_confidence {
@@ -171,12 +160,7 @@ fn narrow<'a>(page: &mut Page<'a>, filter: &'a Filter, lead: Lead) {
     if let Some(confirmed) = user_confirmed {
         draft.sql(" and d.user_confirmed = ").value(confirmed);
     }
-    if let Some(start) = &created.0 {
-        draft.sql(" and d.created_at >= ").value(start);
-    }
-    if let Some(end) = &created.1 {
-        draft.sql(" and d.created_at < ").value(end);
-    }
+    draft.between("d.created_at", created);
     if !labels.is_empty() {
         draft.sql(
             " and exists (
@@ -216,7 +200,7 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
     }
     let projects = (!queue.project_ids.is_empty()).then(|| page.draft.slot(&queue.project_ids));
     page.side_by_side(
-        projects.is_none() || queue.project_ids.len() > MANY,
+        if projects.is_some() { queue.project_ids.len() } else { usize::MAX },
         |page| {
             match projects {
                 Some(projects) => page.draft.sql("unnest(").again(projects).sql(UUIDS),

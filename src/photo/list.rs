@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Timestamp as Instant;
 
 use super::model::{Filter, Order, Photo, SortKey, View};
-use super::narrow::{Carrier, Handle, between};
-use crate::db::{Draft, MANY, Page, Slot, Source, Tx};
+use super::narrow::{Carrier, Column, Handle};
+use crate::db::{Draft, Page, Source, Tx};
 use crate::error::{Error, Result};
 use crate::source;
 
@@ -109,13 +109,6 @@ enum Lead {
     Gathered(Carrier),
 }
 
-/// A column that may have one of several values.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Project,
-    User,
-}
-
 impl<'a> List<'a> {
     fn by_creation(&self) -> bool {
         matches!(self.order, Order::CreatedDescending | Order::CreatedAscending)
@@ -179,7 +172,6 @@ impl<'a> List<'a> {
         }
         self.filter.of_rest(&mut page.draft, self.by_creation());
         self.filter.probe(&mut page.draft, Handle::PHOTO, None);
-        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
         if nearest.is_none() {
             page.after(self.time(), "p.id");
         }
@@ -195,7 +187,6 @@ impl<'a> List<'a> {
         page.after(self.time(), "p.id");
         page.draft.sql(" offset 0) p where true");
         self.filter.probe(&mut page.draft, Handle::PHOTO, None);
-        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
         page.order_and_limit(self.time(), "p.id");
         page.draft.plan_each_time();
         page
@@ -214,11 +205,11 @@ impl<'a> List<'a> {
                     where d.organization_id = $1 and d.detection_type = ",
             );
             page.draft.value(kind).sql(" and d.model_version = ").value(model);
-            between(&mut page.draft, "d.photo_created_at", &self.filter.created);
+            page.draft.between("d.photo_created_at", &self.filter.created);
             page.after("d.photo_created_at", "d.photo_id");
             page.draft.sql(")");
         }
-        self.filter.probe(&mut page.draft, Handle::PHOTO, None);
+        self.filter.probe_but_model(&mut page.draft, Handle::PHOTO, None);
         page.order_and_limit("p.created_at", "p.id");
         page.draft.sql(") k");
         complete(&mut page);
@@ -228,16 +219,13 @@ impl<'a> List<'a> {
 
     fn of_each(self, column: Column) -> Page<'a> {
         let mut page = self.select(OF_EACH);
-        let (values, given): (Slot, usize) = match column {
-            Column::Project => (page.draft.slot(&self.filter.project_ids), self.filter.project_ids.len()),
-            Column::User => (page.draft.slot(&self.filter.user_ids), self.filter.user_ids.len()),
-        };
-        let (condition, settled) = match column {
-            Column::Project => (" and p.project_id = v.value", "project_id"),
-            Column::User => (" and p.user_id = v.value", "user_id"),
+        let Filter { project_ids, user_ids, .. } = self.filter;
+        let (condition, values, count) = match column {
+            Column::Project => (" and p.project_id = v.value", page.draft.slot(project_ids), project_ids.len()),
+            Column::User => (" and p.user_id = v.value", page.draft.slot(user_ids), user_ids.len()),
         };
         page.side_by_side(
-            given > MANY,
+            count,
             |page| {
                 page.draft.sql("unnest(").again(values).sql("::uuid[]) v (value)");
             },
@@ -247,9 +235,8 @@ impl<'a> List<'a> {
                     .sql(self.time())
                     .sql(" as key, p.id from companycam_photos.photos p where p.organization_id = $1");
                 page.draft.sql(condition);
-                self.filter.of_photo(&mut page.draft, Some(settled));
+                self.filter.of_photo(&mut page.draft, Some(column));
                 self.filter.probe(&mut page.draft, Handle::PHOTO, None);
-                self.filter.probe_model(&mut page.draft, Handle::PHOTO);
                 page.after(self.time(), "p.id");
             },
         );
@@ -261,14 +248,13 @@ impl<'a> List<'a> {
         let mut page = self.select(CARRIED);
         let values = carrier.give(self.filter, &mut page.draft);
         page.side_by_side(
-            false,
+            1,
             |page| carrier.values(values, &mut page.draft),
             |page| {
                 page.draft.sql("select distinct x.photo_created_at as key, x.photo_id as id from ").sql(carrier.rows());
                 carrier.rest(self.filter, &mut page.draft);
                 self.filter.of_copies(&mut page.draft);
                 self.filter.probe(&mut page.draft, Handle::CARRIER, Some(carrier));
-                self.filter.probe_model(&mut page.draft, Handle::CARRIER);
                 page.after("x.photo_created_at", "x.photo_id");
             },
         );
@@ -291,7 +277,6 @@ impl<'a> List<'a> {
         );
         self.filter.of_photo(&mut page.draft, None);
         self.filter.probe(&mut page.draft, Handle::PHOTO, Some(carrier));
-        self.filter.probe_model(&mut page.draft, Handle::PHOTO);
         page.after(self.time(), "p.id");
         page.order_and_limit(self.time(), "p.id");
         page

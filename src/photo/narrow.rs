@@ -1,7 +1,5 @@
 //! The conditions of a photo filter as SQL.
 
-use jiff::Timestamp;
-
 use super::list::CAPTURED_AT;
 use super::model::{Filter, Seen};
 use crate::db::{Draft, Slot};
@@ -101,6 +99,15 @@ impl Carrier {
     }
 }
 
+/// A column of photos that may have one of several values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// The building site.
+    Project,
+    /// Who took it.
+    User,
+}
+
 /// How a photo is called where conditions look it up: its id and its create_time.
 #[derive(Clone, Copy)]
 pub(super) struct Handle {
@@ -117,21 +124,21 @@ impl Handle {
 
 impl Filter {
     /// What the columns of a photo `p` must be, but for one that is settled.
-    pub(super) fn of_photo<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<&str>) {
+    pub(super) fn of_photo<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<Column>) {
         self.of_stretch(draft, settled, true);
         self.of_rest(draft, true);
     }
 
     /// Of these, what an index in the order of a list narrows to: project, person and the time that sorts.
-    pub(super) fn of_stretch<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<&str>, by_creation: bool) {
-        if settled != Some("project_id") {
-            among(draft, " and p.project_id", &self.project_ids);
+    pub(super) fn of_stretch<'a>(&'a self, draft: &mut Draft<'a>, settled: Option<Column>, by_creation: bool) {
+        if settled != Some(Column::Project) {
+            draft.among("p.project_id", &self.project_ids);
         }
-        if settled != Some("user_id") {
-            among(draft, " and p.user_id", &self.user_ids);
+        if settled != Some(Column::User) {
+            draft.among("p.user_id", &self.user_ids);
         }
         if by_creation {
-            between(draft, "p.created_at", &self.created);
+            draft.between("p.created_at", &self.created);
         } else {
             self.of_capture(draft);
         }
@@ -142,9 +149,9 @@ impl Filter {
         if by_creation {
             self.of_capture(draft);
         } else {
-            between(draft, "p.created_at", &self.created);
+            draft.between("p.created_at", &self.created);
         }
-        between(draft, "p.uploaded_at", &self.uploaded);
+        draft.between("p.uploaded_at", &self.uploaded);
         if !self.s3_key_prefix.is_empty() {
             draft.sql(" and p.s3_key ^@ ").value(&self.s3_key_prefix);
         }
@@ -157,7 +164,7 @@ impl Filter {
     }
 
     fn of_capture<'a>(&'a self, draft: &mut Draft<'a>) {
-        between(draft, CAPTURED_AT, &self.captured);
+        draft.between(CAPTURED_AT, &self.captured);
         if self.captured.0.is_none() && self.captured.1.is_some() {
             draft.sql(" and ").sql(CAPTURED_AT).sql(" > '-infinity'");
         }
@@ -165,13 +172,26 @@ impl Filter {
 
     /// The same of what a carrier `x` copies of its photo.
     pub(super) fn of_copies<'a>(&'a self, draft: &mut Draft<'a>) {
-        among(draft, " and x.project_id", &self.project_ids);
-        between(draft, "x.photo_created_at", &self.created);
+        draft.among("x.project_id", &self.project_ids);
+        draft.between("x.photo_created_at", &self.created);
     }
 
-    /// Looks up, for each photo, the tags and the detection that it must have or not have, but for what is known of its
+    /// Looks up, for each photo, the tags and detections that it must have or not have, but for what is known of its
     /// carrier. `offset 0` keeps PostgreSQL from reading all of them first.
     pub(super) fn probe<'a>(&'a self, draft: &mut Draft<'a>, photo: Handle, known: Option<Carrier>) {
+        self.probe_but_model(draft, photo, known);
+        let Some((kind, model)) = &self.without_detection else { return };
+        draft.sql(
+            " and not exists (
+                select from companycam_photos.detections d where d.organization_id = $1 and d.detection_type = ",
+        );
+        draft.value(kind).sql(" and d.model_version = ").value(model);
+        of_handle(draft, "d", photo);
+        draft.sql(" offset 0)");
+    }
+
+    /// The same but for the model that must not have seen it.
+    pub(super) fn probe_but_model<'a>(&'a self, draft: &mut Draft<'a>, photo: Handle, known: Option<Carrier>) {
         let of_tag = |draft: &mut Draft<'a>, not: &'static str| {
             draft
                 .sql(not)
@@ -197,18 +217,6 @@ impl Filter {
         {
             has(draft, seen, photo);
         }
-    }
-
-    /// Looks up, for each photo, the detection that it must not have.
-    pub(super) fn probe_model<'a>(&'a self, draft: &mut Draft<'a>, photo: Handle) {
-        let Some((kind, model)) = &self.without_detection else { return };
-        draft.sql(
-            " and not exists (
-                select from companycam_photos.detections d where d.organization_id = $1 and d.detection_type = ",
-        );
-        draft.value(kind).sql(" and d.model_version = ").value(model);
-        of_handle(draft, "d", photo);
-        draft.sql(" offset 0)");
     }
 }
 
@@ -273,31 +281,5 @@ fn as_seen<'a>(draft: &mut Draft<'a>, seen: &'a Seen, detection: &'static str) {
     }
     if let Some(confirmed) = &seen.user_confirmed {
         draft.sql(" and ").sql(detection).sql(".user_confirmed = ").value(confirmed);
-    }
-}
-
-/// One of some values of a column. A single one is compared by itself: `= any` would lose the order of an index.
-fn among<'a, T>(draft: &mut Draft<'a>, column: &'static str, values: &'a Vec<T>)
-where
-    T: tokio_postgres::types::ToSql + Sync,
-{
-    match values.as_slice() {
-        [] => {}
-        [one] => _ = draft.sql(column).sql(" = ").value(one),
-        _ => _ = draft.sql(column).sql(" = any(").value(values).sql(")"),
-    }
-}
-
-/// A half-open range of a time.
-pub(super) fn between<'a>(
-    draft: &mut Draft<'a>,
-    time: &'static str,
-    (start, end): &'a (Option<Timestamp>, Option<Timestamp>),
-) {
-    if let Some(start) = start {
-        draft.sql(" and ").sql(time).sql(" >= ").value(start);
-    }
-    if let Some(end) = end {
-        draft.sql(" and ").sql(time).sql(" < ").value(end);
     }
 }
