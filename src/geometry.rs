@@ -34,9 +34,27 @@ pub fn upright(pixels: Rectangle, (width, height): (f64, f64), orientation: i16)
     Rectangle { x, y, width: width.min(1.0 - x), height: height.min(1.0 - y) }
 }
 
+/// The area that two boxes share, as a part of the area that they cover together: 0 to 1. 0 when neither has an area.
+pub fn intersection_over_union(a: Rectangle, b: Rectangle) -> f64 {
+    let shared = |(a, a_side): (f64, f64), (b, b_side): (f64, f64)| ((a + a_side).min(b + b_side) - a.max(b)).max(0.0);
+    let both = shared((a.x, a.width), (b.x, b.width)) * shared((a.y, a.height), (b.y, b.height));
+    let either = a.width * a.height + b.width * b.height - both;
+    if either > 0.0 { (both / either).clamp(0.0, 1.0) } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intersection_over_union_knows_the_same_the_half_and_the_other() {
+        let place = |x, width| Rectangle { x, y: 0.25, width, height: 0.5 };
+
+        assert!((intersection_over_union(place(0.1, 0.2), place(0.1, 0.2)) - 1.0).abs() < 1e-12);
+        assert!((intersection_over_union(place(0.0, 0.5), place(0.0, 0.25)) - 0.5).abs() < 1e-12);
+        assert_eq!(intersection_over_union(place(0.0, 0.25), place(0.5, 0.25)), 0.0);
+        assert_eq!(intersection_over_union(Rectangle::default(), Rectangle::default()), 0.0);
+    }
 
     #[test]
     fn upright_follows_the_eight_orientations() {

@@ -75,7 +75,7 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, mut detection: pb::Detect
     detection.project_id.clear();
     detection.etag.clear();
     (detection.create_time, detection.update_time) = (None, None);
-    (detection.user_confirmed, detection.user_feedback) = (false, None);
+    (detection.user_confirmed, detection.user_feedback, detection.corrected_results) = (false, None, None);
     let content_digest = digest::of(&detection);
     let pb::Detection {
         id: _,
@@ -92,6 +92,7 @@ fn new_detection(checks: &mut Violations, at: &At<'_>, mut detection: pb::Detect
         user_confirmed: _,
         user_feedback: _,
         etag: _,
+        corrected_results: _,
     } = detection;
     let id = checks.optional_id(&at.field("id"), &id);
     let results_at = at.field("results");
@@ -196,7 +197,7 @@ pub(super) fn get(request: pb::GetDetectionRequest) -> Result<DetectionId> {
 
 /// Reads DeleteDetection.
 pub(super) fn delete(request: pb::DeleteDetectionRequest) -> Result<(DetectionId, String)> {
-    let pb::DeleteDetectionRequest { id, etag } = request;
+    let pb::DeleteDetectionRequest { id, etag, include_reviewed: _ } = request;
     let mut checks = Violations::new();
     let id = checks.id(&At::REQUEST.field("id"), &id);
     checks.finish()?;
@@ -305,6 +306,7 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         model_version,
         run_id,
         results,
+        corrections,
         confidence,
         processing_time_ms,
         created_at,
@@ -313,6 +315,8 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         user_feedback,
         version,
     } = detection;
+    let corrected = results.as_ref().zip(corrections.as_ref().filter(|_| full));
+    let corrected = corrected.map(|(results, corrections)| corrections.applied_to(results));
     pb::Detection {
         id: id.to_string(),
         photo_id: photo_id.to_string(),
@@ -328,6 +332,7 @@ pub(crate) fn to_pb(detection: Detection, full: bool) -> pb::Detection {
         user_confirmed,
         user_feedback: user_feedback.map(|kept| shown_feedback(&kept, full)),
         etag: etag::make(version, created_at),
+        corrected_results: corrected.map(show_results),
     }
 }
 

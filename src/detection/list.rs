@@ -67,7 +67,7 @@ pub(super) async fn list(
     let source = if lead == Lead::Direct { DIRECT } else { OF_EACH };
     let mut page = Page::new(tx, source, order == Order::NewestFirst, after, limit);
     page.draft.sql("select ").sql(columns!());
-    page.draft.sql(if full { ", d.results from " } else { ", null::jsonb as results from " });
+    page.draft.sql(if full { ", d.results, d.corrections from " } else { ", null::jsonb, null::jsonb from " });
     let draft = &mut page.draft;
     let (values, count, cast, condition) = match lead {
         Lead::Direct => {
@@ -189,7 +189,7 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
         let after = after.and_then(|(time, id)| Some((Timestamp::from_microsecond(time as i64).ok()?, id)));
         Page::new(tx, source, false, after, limit)
     };
-    page.draft.sql("select ").sql(columns!()).sql(", d.results from ");
+    page.draft.sql("select ").sql(columns!()).sql(", d.results, d.corrections from ");
     if let [project_id] = queue.project_ids.as_slice() {
         page.draft.sql("companycam_photos.detections d where d.organization_id = $1 and d.user_feedback is null and d.project_id = ");
         page.draft.value(project_id);

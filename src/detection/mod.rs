@@ -10,6 +10,7 @@ macro_rules! columns {
 }
 
 mod convert;
+pub(crate) mod correction;
 mod ingest;
 mod list;
 mod model;
@@ -23,6 +24,7 @@ mod write;
 use std::collections::HashMap;
 
 pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb, type_name, type_names};
+pub(crate) use correction::{Corrections, Edit};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
 pub(crate) use model::{Object, Results};
 pub(crate) use query::lock;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::correction::Corrections;
 use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId, ProjectId};
 
@@ -47,6 +48,9 @@ pub struct Object {
     /// Its outline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygon: Option<Polygon>,
+    /// Further outlines, where it is seen in pieces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Polygon>,
     /// Whatever else the model says of it; a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Box<RawValue>>,
@@ -62,6 +66,7 @@ impl Object {
             confidence: member(&members, "confidence"),
             bounding_box: member(&members, "box"),
             polygon: member(&members, "polygon"),
+            parts: member(&members, "parts").unwrap_or_default(),
             attributes: member(&members, "attributes"),
         }
     }
@@ -77,6 +82,15 @@ fn members(kept: &RawValue) -> Members<'_> {
 /// A member, if it is there and has the right shape.
 fn member<'a, T: Deserialize<'a>>(members: &Members<'a>, name: &str) -> Option<T> {
     members.get(name).and_then(|kept| serde_json::from_str(kept.get()).ok())
+}
+
+impl Object {
+    /// Puts it elsewhere; its outlines, which were those of the old place, go.
+    pub fn move_to(&mut self, place: Rectangle) {
+        self.bounding_box = Some(place);
+        self.polygon = None;
+        self.parts.clear();
+    }
 }
 
 /// An outline.
@@ -144,6 +158,7 @@ impl NewDetection {
             model_version: self.model_version.clone(),
             run_id: self.run_id.clone(),
             results: None,
+            corrections: None,
             confidence: self.confidence,
             processing_time_ms: self.processing_time_ms,
             created_at: at,
@@ -172,6 +187,8 @@ pub struct Detection {
     pub run_id: Option<String>,
     /// What the model saw; not read in view BASIC.
     pub results: Option<Results>,
+    /// The corrections of them that stand; not read in view BASIC.
+    pub corrections: Option<Corrections>,
     /// 0 to 1.
     pub confidence: Option<f64>,
     /// Milliseconds.

@@ -8,13 +8,24 @@ use crate::{json, pb};
 /// Room for the rounding of single-precision models: boxes may leave the image by this much, and are cut back.
 const SLACK: f64 = 1e-6;
 const MAX_POINTS: usize = 2000;
+const MAX_PARTS: usize = 100;
 
 /// Reads an object. The pixel box is still to be converted.
 pub fn read(checks: &mut Violations, at: &At<'_>, object: pb::DetectedObject) -> (Object, Option<Rectangle>) {
-    let pb::DetectedObject { object_id, label, confidence, r#box, pixel_box, polygon, attributes } = object;
+    let pb::DetectedObject { object_id, label, confidence, r#box, pixel_box, polygon, attributes, parts } = object;
     if r#box.is_some() && pixel_box.is_some() {
         checks.refuse(&at.field("pixel_box"), "stands beside box; give one of them");
     }
+    if polygon.is_none() && !parts.is_empty() {
+        checks.refuse(&at.field("parts"), "stands without polygon, which is the first outline");
+    }
+    let few = checks.count(&at.field("parts"), parts.len(), 0..=MAX_PARTS);
+    let parts = if few { parts } else { Vec::new() };
+    let parts = parts
+        .into_iter()
+        .enumerate()
+        .map(|(index, outline)| points(checks, &at.item("parts", index), outline))
+        .collect();
     let object = Object {
         object_id: if object_id.is_empty() {
             uuid::Uuid::now_v7().to_string()
@@ -25,6 +36,7 @@ pub fn read(checks: &mut Violations, at: &At<'_>, object: pb::DetectedObject) ->
         confidence: checks.confidence(&at.field("confidence"), confidence),
         bounding_box: r#box.map(|given| bounding_box(checks, &at.field("box"), given)),
         polygon: polygon.map(|outline| points(checks, &at.field("polygon"), outline)),
+        parts,
         attributes: attributes.map(|attributes| json::nested(checks, &at.field("attributes"), attributes)),
     };
     let pixel_box = pixel_box.map(|given| {
@@ -118,7 +130,7 @@ pub fn place(checks: &mut Violations, at: &At<'_>, mut pixels: Rectangle, frame:
 
 /// Shows an object.
 pub fn show(object: Object) -> pb::DetectedObject {
-    let Object { object_id, label, confidence, bounding_box, polygon, attributes } = object;
+    let Object { object_id, label, confidence, bounding_box, polygon, parts, attributes } = object;
     let show_points = |outline: Polygon| pb::Polygon {
         points: outline.points.into_iter().map(|Point { x, y }| pb::Point { x, y }).collect(),
     };
@@ -129,6 +141,7 @@ pub fn show(object: Object) -> pb::DetectedObject {
         r#box: bounding_box.map(show_box),
         pixel_box: None,
         polygon: polygon.map(show_points),
+        parts: parts.into_iter().map(show_points).collect(),
         attributes: attributes.as_deref().map(json::to_struct),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
+use super::correction::Corrections;
 use super::model::{Detection, Frame, Results, Rollback};
 use crate::db::{Sql, Tx};
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::sql;
 impl TryFrom<Row> for Detection {
     type Error = Error;
 
-    /// By position, in the order of `columns!()`, and then the results: finding each column by its name takes longer than
+    /// By position, in the order of `columns!()`, then results and corrections: finding each column by its name takes longer than
     /// all the rest.
     fn try_from(row: Row) -> Result<Self> {
         Ok(Self {
@@ -33,6 +34,7 @@ impl TryFrom<Row> for Detection {
             user_feedback: row.try_get(11)?,
             version: row.try_get(12)?,
             results: results(&row)?,
+            corrections: corrections(&row)?,
         })
     }
 }
@@ -48,6 +50,18 @@ fn results(row: &Row) -> Result<Option<Results>> {
     let Json(kept) = row.try_get::<_, Json<&RawValue>>(RESULTS)?;
     tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>(0), "results of another shape are shown in part");
     Ok(Some(Results::of(kept)))
+}
+
+/// The position of a detection's corrections.
+const CORRECTIONS: usize = 14;
+
+/// Reads corrections, if they are there. Those of another shape, which the service did not write, are passed over.
+fn corrections(row: &Row) -> Result<Option<Corrections>> {
+    row.try_get::<_, Option<Json<Corrections>>>(CORRECTIONS).map(|found| found.map(|Json(found)| found)).or_else(|_| {
+        row.try_get::<_, Json<&RawValue>>(CORRECTIONS)?;
+        tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>(0), "corrections of another shape are passed over");
+        Ok(None)
+    })
 }
 
 /// Index: photos_pkey.
@@ -74,7 +88,7 @@ const GET: Sql = sql!(
     GET,
     "select ",
     columns!(),
-    ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2"
+    ", d.results, d.corrections from companycam_photos.detections d where d.organization_id = $1 and d.id = $2"
 );
 
 /// Reads a detection.
@@ -87,7 +101,7 @@ const LOCK: Sql = sql!(
     LOCK,
     "select ",
     columns!(),
-    ", d.results from companycam_photos.detections d where d.organization_id = $1 and d.id = $2 for no key update"
+    ", d.results, d.corrections from companycam_photos.detections d where d.organization_id = $1 and d.id = $2 for no key update"
 );
 
 /// Reads a detection and keeps others from changing it until the transaction ends.
@@ -100,7 +114,7 @@ const OF_PHOTOS: Sql = sql!(
     OF_PHOTOS,
     "select ",
     columns!(),
-    ", d.results from unnest($2::uuid[]) as u (photo_id)
+    ", d.results, d.corrections from unnest($2::uuid[]) as u (photo_id)
      cross join lateral (
          select * from companycam_photos.detections d
          where d.organization_id = $1 and d.photo_id = u.photo_id

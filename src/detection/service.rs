@@ -115,6 +115,20 @@ impl DetectionService for Service {
         Ok(Response::new(pb::ListPendingDetectionsResponse { detections, next_page_token }))
     }
 
+    async fn claim_pending_detections(
+        &self,
+        _: Request<pb::ClaimPendingDetectionsRequest>,
+    ) -> Result<Response<pb::ClaimPendingDetectionsResponse>, Status> {
+        Err(Error::RpcNotFound.into())
+    }
+
+    async fn release_claimed_detections(
+        &self,
+        _: Request<pb::ReleaseClaimedDetectionsRequest>,
+    ) -> Result<Response<pb::ReleaseClaimedDetectionsResponse>, Status> {
+        Err(Error::RpcNotFound.into())
+    }
+
     async fn delete_detection(
         &self,
         request: Request<pb::DeleteDetectionRequest>,
@@ -155,7 +169,7 @@ impl DetectionService for Service {
         let (deleted, kept) = self.db.scoped(&caller, access, work).await?;
         let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
         let (deleted, kept_reviewed) = (count(deleted), count(kept));
-        Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed }))
+        Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed, remaining: 0 }))
     }
 
     async fn get_detection_stats(

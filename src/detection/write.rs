@@ -61,8 +61,7 @@ const EXPLAIN: Sql = sql!(
     EXPLAIN,
     "select ",
     columns!(),
-    ", case when d.content_digest = u.content_digest then d.results end as results,
-       u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id
+    ", case when d.content_digest = u.content_digest then d.results end, d.corrections, u.position::int, p.id is not null as photo_found, d.content_digest, d.id = u.id as same_id
      from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[])
            with ordinality as u (id, photo_id, detection_type, model_version, run_id, content_digest, position)
      left join lateral (
@@ -180,7 +179,7 @@ const REVIEW: Sql = sql!(
      )
      select ",
     columns!(),
-    ", d.results from d"
+    ", d.results, d.corrections from d"
 );
 
 /// Shows the newest feedback on a locked detection, and writes the event (confirmed, rejected or corrected).

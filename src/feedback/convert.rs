@@ -28,7 +28,7 @@ pub(super) fn create(request: pb::CreateFeedbackRequest) -> Result<NewFeedback> 
 
 /// Reads `BatchCreateFeedback`: each item on its own, with its place in the request in the violations.
 pub(super) fn batch_create(request: pb::BatchCreateFeedbackRequest) -> Result<(Vec<Result<NewFeedback>>, bool)> {
-    let pb::BatchCreateFeedbackRequest { feedback, partial } = request;
+    let pb::BatchCreateFeedbackRequest { feedback, partial, detection_etags: _ } = request;
     let mut checks = Violations::new();
     checks.count(&At::REQUEST.field("feedback"), feedback.len(), 1..=MAX_FEEDBACK);
     checks.finish()?;
@@ -58,6 +58,7 @@ fn new_feedback(checks: &mut Violations, at: &At<'_>, feedback: pb::Feedback) ->
         verdict,
         edits,
         comment,
+        retracts_id: _,
     } = feedback;
     let id = checks.optional_id::<FeedbackId>(&at.field("id"), &id);
     let detection_id = checks.id(&at.field("detection_id"), &detection_id);
@@ -127,5 +128,6 @@ pub(super) fn to_pb(feedback: Feedback) -> pb::Feedback {
         edits: edit::edits_from_json(&edits),
         comment,
         create_time: Some(to_pb_time(created_at)),
+        retracts_id: String::new(),
     }
 }

@@ -78,6 +78,30 @@ impl FeedbackService for Service {
         let (feedback, next_page_token) = self.pages.cut(&page, rows, Feedback::sort_key, convert::to_pb);
         Ok(Response::new(pb::ListFeedbackResponse { feedback, next_page_token }))
     }
+
+    type ExportTrainingDataStream =
+        std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<pb::ExportTrainingDataResponse, Status>> + Send>>;
+
+    async fn export_training_data(
+        &self,
+        _: Request<pb::ExportTrainingDataRequest>,
+    ) -> Result<Response<Self::ExportTrainingDataStream>, Status> {
+        Err(Error::RpcNotFound.into())
+    }
+
+    async fn list_categories(
+        &self,
+        _: Request<pb::ListCategoriesRequest>,
+    ) -> Result<Response<pb::ListCategoriesResponse>, Status> {
+        Err(Error::RpcNotFound.into())
+    }
+
+    async fn register_categories(
+        &self,
+        _: Request<pb::RegisterCategoriesRequest>,
+    ) -> Result<Response<pb::RegisterCategoriesResponse>, Status> {
+        Err(Error::RpcNotFound.into())
+    }
 }
 
 impl Service {
@@ -163,7 +187,13 @@ fn batch_result(outcome: Result<Recorded>) -> pb::BatchCreateFeedbackResult {
             feedback: Some(convert::to_pb(feedback)),
             outcome: pb::WriteOutcome::of(created).into(),
             status: None,
+            detection_etag: String::new(),
         },
-        Err(error) => pb::BatchCreateFeedbackResult { feedback: None, outcome: 0, status: Some(item_status(error)) },
+        Err(error) => pb::BatchCreateFeedbackResult {
+            feedback: None,
+            outcome: 0,
+            status: Some(item_status(error)),
+            detection_etag: String::new(),
+        },
     }
 }

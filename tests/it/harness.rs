@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::cluster::{TestDatabase, connect};
 
 /// Every table of the schema.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 12] = [
     "organizations",
     "users",
     "projects",
@@ -37,6 +37,8 @@ pub const TABLES: [&str; 10] = [
     "detection_events",
     "tags",
     "feedback",
+    "review_claims",
+    "categories",
 ];
 
 /// Signs the tests' credentials.

@@ -120,6 +120,7 @@ fn object(image: &Image, annotation: &Annotation, categories: &Categories<'_>) -
         r#box: None,
         pixel_box: annotation.bbox.and_then(|bbox| clamped(image, bbox)),
         polygon: outline.map(|ring| polygon(image, ring)),
+        parts: Vec::new(),
         attributes: Some(json::to_struct(&json::raw(&attributes))),
     }
 }

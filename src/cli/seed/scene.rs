@@ -258,6 +258,7 @@ fn object(
             height: height * high,
         }),
         polygon: None,
+        parts: Vec::new(),
         attributes: (kind == DetectionType::Volume).then(|| Struct { fields: measure }.into()),
     }
 }

@@ -274,6 +274,11 @@ const HATCH: &str = "
           (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, created_at)
         select $1, gen_random_uuid(), project_id, photo_id, now(), 'canary', 'canary', source, now()
         from ids, (values ('ai'), ('user')) s (source)
+    ), c as (
+        insert into companycam_photos.review_claims (organization_id, detection_id, project_id, user_id, expires_at)
+        select $1, detection_id, project_id, $2, now() from ids
+    ), k as (
+        insert into companycam_photos.categories (organization_id, name, category_id, created_at) values ($1, 'canary', 0, now())
     )
     insert into companycam_photos.feedback
       (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, created_at, content_digest)

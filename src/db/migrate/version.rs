@@ -33,6 +33,7 @@ pub const VERSIONS: &[Version] = versions![
     "0008" "json_checks",
     "0009" "json_checks_validated",
     "0010" "search",
+    "0011" "answers",
 ];
 
 /// The version this program was written for.

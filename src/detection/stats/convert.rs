@@ -152,5 +152,8 @@ fn show(keys: &Keys, numbers: &Numbers) -> pb::DetectionStats {
         confirmed,
         corrected,
         rejected,
+        acceptance_rate: None,
+        moved_objects: 0,
+        mean_iou: None,
     }
 }
