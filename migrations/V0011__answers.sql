@@ -16,7 +16,7 @@ do $$ begin
     alter table companycam_photos.feedback add constraint feedback_retracts_id_check check ((verdict = 'retract') = (retracts_id is not null));
 end $$;
 -- An answer is taken back once.
-do $$ begin create unique index feedback_retracts_id_key on companycam_photos.feedback (organization_id, retracts_id) where retracts_id is not null; end $$;
+do $$ begin create unique index feedback_retracts_id_key on companycam_photos.feedback (organization_id, retracts_id); end $$;
 do $$ begin
     alter table companycam_photos.feedback add constraint feedback_retracts_id_fkey
         foreign key (organization_id, retracts_id) references companycam_photos.feedback (organization_id, id);
@@ -91,6 +91,7 @@ comment on column companycam_photos.review_claims.detection_id is 'The detection
 comment on column companycam_photos.review_claims.project_id is 'The photo''s project, copied for row security.';
 comment on column companycam_photos.review_claims.user_id is 'The person; no foreign key, because a claim ends by itself.';
 comment on column companycam_photos.review_claims.expires_at is 'When it ends.';
+comment on index companycam_photos.review_claims_pkey is 'Who holds a detection; the cascade from detections.';
 comment on index companycam_photos.review_claims_user_id_idx is 'ReleaseClaimedDetections of all that a person holds.';
 select companycam_photos.protect('companycam_photos.review_claims');
 grant select, insert, delete, update (user_id, expires_at) on companycam_photos.review_claims to org_admin, org_user;
@@ -116,5 +117,7 @@ comment on column companycam_photos.categories.name is 'The label.';
 comment on column companycam_photos.categories.category_id is 'Its number.';
 comment on column companycam_photos.categories.supercategory is 'What it is a kind of, may be empty.';
 comment on column companycam_photos.categories.created_at is 'When it got its number.';
+comment on index companycam_photos.categories_pkey is 'The number of a label.';
+comment on index companycam_photos.categories_category_id_key is 'ListCategories.';
 select companycam_photos.protect('companycam_photos.categories', 'true');
 grant select, insert on companycam_photos.categories to org_admin, org_user, org_service;

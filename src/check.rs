@@ -56,6 +56,16 @@ impl Violations {
         Self::default()
     }
 
+    /// Starts with those that were found before.
+    pub fn of(found: Vec<Violation>) -> Self {
+        Self(found)
+    }
+
+    /// Ends the checks with all violations, if there is one: for those who look further.
+    pub fn found(self) -> Vec<Violation> {
+        self.0
+    }
+
     /// Adds one.
     pub fn refuse(&mut self, at: &At<'_>, problem: impl Into<String>) {
         self.0.push(Violation { path: at.to_string(), problem: problem.into() });

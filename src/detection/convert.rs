@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::correction::Edit;
 use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Results, Rollback, SortKey};
 use super::object;
 use crate::auth::Caller;
@@ -12,14 +13,14 @@ use crate::error::Result;
 use crate::geometry::Rectangle;
 use crate::id::{DetectionId, PhotoId};
 use crate::page::{PageRequest, Pages};
-use crate::{MAX_BATCH, digest, etag, feedback, json, pb};
+use crate::{MAX_BATCH, digest, etag, json, pb};
 
 /// Largest results in bytes of compact JSON.
 pub(crate) const MAX_RESULTS_BYTES: usize = 256 * 1024;
 /// Most models or labels of a filter.
 const MAX_WORDS: usize = 100;
 /// Most objects of a detection.
-const MAX_OBJECTS: usize = 1000;
+pub(crate) const MAX_OBJECTS: usize = 1000;
 
 /// Reads CreateDetection.
 pub(super) fn create(request: pb::CreateDetectionRequest) -> Result<NewDetection> {
@@ -359,6 +360,11 @@ fn show_results(results: Results) -> pb::DetectionResults {
     }
 }
 
+/// Shows kept edits.
+fn shown_edits(kept: &Value) -> Vec<pb::ObjectEdit> {
+    Edit::all_of(kept).into_iter().map(object::show_edit).collect()
+}
+
 fn shown_feedback(kept: &Value, full: bool) -> pb::UserFeedback {
     let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default();
     let verdict = match text("verdict") {
@@ -371,7 +377,7 @@ fn shown_feedback(kept: &Value, full: bool) -> pb::UserFeedback {
         feedback_id: text("feedback_id").to_owned(),
         user_id: text("user_id").to_owned(),
         verdict: verdict.into(),
-        edits: if full { kept.get("edits").map(feedback::edits_from_json).unwrap_or_default() } else { Vec::new() },
+        edits: kept.get("edits").filter(|_| full).map(shown_edits).unwrap_or_default(),
         comment: text("comment").to_owned(),
         create_time: text("create_time").parse().ok().map(to_pb_time),
     }

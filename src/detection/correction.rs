@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::model::{Object, Results};
 use crate::geometry::{Rectangle, intersection_over_union};
@@ -58,6 +59,11 @@ impl Edit {
         }
     }
 
+    /// Reads kept edits, and passes over those of another shape, which the service did not write.
+    pub fn all_of(kept: &Value) -> Vec<Self> {
+        kept.as_array().into_iter().flatten().filter_map(|edit| Self::deserialize(edit).ok()).collect()
+    }
+
     /// Whether one answer may hold both edits of one object.
     pub fn goes_with(&self, other: &Self) -> bool {
         matches!((self, other), (Self::Move { .. }, Self::Relabel { .. }) | (Self::Relabel { .. }, Self::Move { .. }))
@@ -87,6 +93,12 @@ impl Corrections {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.added.is_empty()
+    }
+
+    /// How many objects are there, after the corrections, of `seen` that the model saw.
+    pub fn count(&self, seen: usize) -> usize {
+        let removed = self.changes.values().filter(|change| **change == Change::Removed).count();
+        seen + self.added.len() - removed
     }
 
     /// Whether an object is there, after the corrections, of a detection whose model saw objects with the ids `seen`.

@@ -23,16 +23,16 @@ mod write;
 
 use std::collections::HashMap;
 
-pub(crate) use convert::{MAX_RESULTS_BYTES, to_pb, type_name, type_names};
+pub(crate) use convert::{MAX_OBJECTS, MAX_RESULTS_BYTES, to_pb, type_name, type_names};
 pub(crate) use correction::{Corrections, Edit};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
-pub(crate) use model::{Object, Results};
-pub(crate) use query::lock;
+pub(crate) use model::{Detection, Results};
+pub(crate) use query::lock_all;
 pub use service::Service;
 // Public so that the benchmarks give PostgreSQL this very statement.
 #[doc(hidden)]
 pub use write::INSERT;
-pub(crate) use write::review;
+pub(crate) use write::{Reviewed, review};
 
 use crate::db::Tx;
 use crate::error::Result;

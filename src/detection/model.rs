@@ -1,6 +1,6 @@
 //! Detections as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,11 @@ pub struct Results {
 }
 
 impl Results {
+    /// The ids of the objects.
+    pub fn ids(&self) -> HashSet<&str> {
+        self.objects.iter().map(|object| object.object_id.as_str()).collect()
+    }
+
     /// Reads what it can of a document that has another shape.
     pub fn of(kept: &RawValue) -> Self {
         let members = members(kept);

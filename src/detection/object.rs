@@ -1,9 +1,11 @@
 //! Objects in a photo: checked on the way in, shown on the way out.
 
+use super::correction::Edit;
 use super::model::{Frame, Object, Point, Polygon};
 use crate::check::{At, Violations};
 use crate::geometry::{Rectangle, upright};
-use crate::{json, pb};
+use crate::json;
+use crate::pb::{self, object_edit};
 
 /// Room for the rounding of single-precision models: boxes may leave the image by this much, and are cut back.
 const SLACK: f64 = 1e-6;
@@ -144,6 +146,19 @@ pub fn show(object: Object) -> pb::DetectedObject {
         parts: parts.into_iter().map(show_points).collect(),
         attributes: attributes.as_deref().map(json::to_struct),
     }
+}
+
+/// Shows an edit of an object.
+pub fn show_edit(edit: Edit) -> pb::ObjectEdit {
+    let edit = match edit {
+        Edit::Move { object_id, bounding_box } => {
+            object_edit::Edit::Move(pb::MoveObject { object_id, r#box: Some(show_box(bounding_box)) })
+        }
+        Edit::Relabel { object_id, label } => object_edit::Edit::Relabel(pb::RelabelObject { object_id, label }),
+        Edit::Remove { object_id } => object_edit::Edit::Remove(pb::RemoveObject { object_id }),
+        Edit::Add { object } => object_edit::Edit::Add(pb::AddObject { object: Some(show(object)) }),
+    };
+    pb::ObjectEdit { edit: Some(edit) }
 }
 
 /// Shows a box.

@@ -105,8 +105,25 @@ const LOCK: Sql = sql!(
 );
 
 /// Reads a detection and keeps others from changing it until the transaction ends.
-pub(crate) async fn lock(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> {
+pub(super) async fn lock(tx: &Tx, id: DetectionId) -> Result<Option<Detection>> {
     tx.query_opt(&LOCK, &[tx.organization(), &id]).await?.map(Detection::try_from).transpose()
+}
+
+/// Index: detections_pkey.
+const LOCK_ALL: Sql = sql!(
+    LOCK_ALL,
+    "select ",
+    columns!(),
+    ", case when d.id = any($3) or d.corrections is not null then d.results end, d.corrections
+     from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2)
+     order by d.id for no key update"
+);
+
+/// Reads detections, those that are in `full` or have corrections with their results, and keeps others from changing them until the transaction ends.
+/// Locked in one order everywhere, so that two batches wait for each other instead of deadlocking.
+pub(crate) async fn lock_all(tx: &Tx, ids: &[DetectionId], full: &[DetectionId]) -> Result<Vec<Detection>> {
+    let rows = tx.query(&LOCK_ALL, &[tx.organization(), &ids, &full]).await?;
+    rows.into_iter().map(Detection::try_from).collect()
 }
 
 /// Index: detections_photo_id_created_at_idx.

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::model::{Detection, NewDetection};
 use crate::create::{Outcome, Settled, first_of_each, place_of};
 use crate::db::{Params, Sql, Tx};
 use crate::error::{Error, Resource, Result};
-use crate::id::{DetectionId, now};
+use crate::id::{DetectionId, FeedbackId, now};
 use crate::sql;
 
 /// Photos are looked up one by one (`offset 0` keeps PostgreSQL from joining in another way), so that a missing or
@@ -162,38 +161,71 @@ pub(super) async fn explain(tx: &Tx, items: &[NewDetection], open: &[usize]) -> 
     Ok(found.into_iter().collect())
 }
 
-/// Index: detections_pkey.
+/// Who has answered needs no claim any more.
+///
+/// Index: detections_pkey, review_claims_pkey.
 const REVIEW: Sql = sql!(
     REVIEW,
     "with d as (
          update companycam_photos.detections as d
-         set user_confirmed = $3, user_feedback = $4, updated_at = $5, version = d.version + 1
-         where d.organization_id = $1 and d.id = $2
-         returning d.*
+         set user_confirmed = u.user_confirmed, user_feedback = u.user_feedback, corrections = u.corrections,
+             moved_objects = u.moved_objects, moved_iou = u.moved_iou, updated_at = u.updated_at, version = d.version + 1
+         from unnest($2::uuid[], $3::bool[], $4::jsonb[], $5::jsonb[], $6::int[], $7::float8[], $8::timestamptz[])
+              as u (id, user_confirmed, user_feedback, corrections, moved_objects, moved_iou, updated_at)
+         where d.organization_id = $1 and d.id = u.id
+         returning d.id, d.project_id, d.photo_id, d.model_version, d.processing_time_ms, d.detection_type
+     ), claim as (
+         delete from companycam_photos.review_claims c where c.organization_id = $1 and c.detection_id = any($2)
      ), event as (
          insert into companycam_photos.detection_events as e
            (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
-         select d.organization_id, $5, $7, d.project_id, d.photo_id, d.id, $6, d.model_version, d.processing_time_ms,
-                jsonb_build_object('detection_type', d.detection_type, 'feedback_id', $4::jsonb -> 'feedback_id')
-         from d
+         select $1, u.occurred_at, gen_random_uuid(), d.project_id, d.photo_id, d.id, u.event_type, d.model_version,
+                d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type, 'feedback_id', u.feedback_id)
+         from unnest($9::uuid[], $10::timestamptz[], $11::text[], $12::uuid[]) as u (detection_id, occurred_at, event_type, feedback_id)
+         join d on d.id = u.detection_id
      )
-     select ",
-    columns!(),
-    ", d.results, d.corrections from d"
+     select count(*) as reviewed from d"
 );
 
-/// Shows the newest feedback on a locked detection, and writes the event (confirmed, rejected or corrected).
-pub(crate) async fn review(
-    tx: &Tx,
-    id: DetectionId,
-    confirmed: bool,
-    user_feedback: &Value,
-    at: Timestamp,
-    event_type: &str,
-) -> Result<Detection> {
-    let event_id = uuid::Uuid::now_v7();
-    let params: &Params<'_> = &[tx.organization(), &id, &confirmed, user_feedback, &at, &event_type, &event_id];
-    Detection::try_from(tx.query_one(&REVIEW, params).await?)
+/// How a detection stands after feedback.
+#[derive(Debug)]
+pub(crate) struct Reviewed<'a> {
+    /// The detection, as it is to be.
+    pub(crate) detection: &'a Detection,
+    /// What happened to it: when, what (confirmed, rejected, corrected, retracted), by which feedback.
+    pub(crate) events: &'a [(Timestamp, &'static str, FeedbackId)],
+}
+
+/// Shows feedback on locked detections, and writes the events.
+pub(crate) async fn review(tx: &Tx, reviewed: &[Reviewed<'_>]) -> Result<()> {
+    macro_rules! column {
+        ($field:ident) => {
+            &reviewed.iter().map(|one| &one.detection.$field).collect::<Vec<_>>()
+        };
+    }
+    let corrections: Vec<_> = reviewed.iter().map(|one| one.detection.corrections.as_ref().map(Json)).collect();
+    let overlap = |one: &Reviewed<'_>| {
+        let Detection { results, corrections, .. } = one.detection;
+        results.as_ref().zip(corrections.as_ref()).and_then(|(results, corrections)| corrections.overlap(results))
+    };
+    let (moved, iou): (Vec<_>, Vec<_>) = reviewed.iter().map(overlap).map(Option::unzip).unzip();
+    let events = || reviewed.iter().flat_map(|one| one.events.iter().map(|event| (one.detection.id, event)));
+    let params: &Params<'_> = &[
+        tx.organization(),
+        column!(id),
+        column!(user_confirmed),
+        column!(user_feedback),
+        &corrections,
+        &moved,
+        &iou,
+        column!(updated_at),
+        &events().map(|(id, _)| id).collect::<Vec<_>>(),
+        &events().map(|(_, (at, ..))| *at).collect::<Vec<_>>(),
+        &events().map(|(_, (_, kind, _))| *kind).collect::<Vec<_>>(),
+        &events().map(|(.., (.., feedback))| *feedback).collect::<Vec<_>>(),
+    ];
+    let count: i64 = tx.query_one(&REVIEW, params).await?.try_get("reviewed")?;
+    if usize::try_from(count) == Ok(reviewed.len()) { Ok(()) } else { Err(Error::ConcurrentChange) }
 }
 
 /// Index: detections_pkey, detection_labels_pkey.

@@ -1,11 +1,13 @@
-//! Feedback: what people say of detections. Append-only; the newest verdict shows on its detection, and what
-//! the model said stays as it was.
+//! Feedback: what people say of detections. Append-only, an answer is taken back by another one. What the answers come to
+//! shows on their detection, and what the model said stays as it was.
 
 mod convert;
 mod edit;
+mod fold;
 mod model;
+mod new;
 mod query;
+mod record;
 mod service;
 
-pub(crate) use edit::edits_from_json;
 pub use service::Service;

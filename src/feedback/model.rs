@@ -1,8 +1,8 @@
 //! Feedback as plain data.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
+use crate::detection::Edit;
 use crate::id::{DetectionId, FeedbackId, PhotoId, UserId};
 
 /// What a person says of a detection.
@@ -14,6 +14,8 @@ pub(super) enum Verdict {
     Reject,
     /// Right after edits.
     Correct,
+    /// An earlier answer is taken back.
+    Retract,
 }
 
 impl Verdict {
@@ -23,12 +25,13 @@ impl Verdict {
             Self::Confirm => "confirm",
             Self::Reject => "reject",
             Self::Correct => "correct",
+            Self::Retract => "retract",
         }
     }
 
     /// The verdict of that name.
     pub(super) fn of_name(name: &str) -> Option<Self> {
-        [Self::Confirm, Self::Reject, Self::Correct].into_iter().find(|verdict| verdict.name() == name)
+        [Self::Confirm, Self::Reject, Self::Correct, Self::Retract].into_iter().find(|verdict| verdict.name() == name)
     }
 
     /// The event that it is in the detection's history.
@@ -37,6 +40,7 @@ impl Verdict {
             Self::Confirm => "confirmed",
             Self::Reject => "rejected",
             Self::Correct => "corrected",
+            Self::Retract => "retracted",
         }
     }
 
@@ -44,53 +48,6 @@ impl Verdict {
     pub(super) fn confirms(self) -> bool {
         matches!(self, Self::Confirm | Self::Correct)
     }
-}
-
-/// The kinds of edits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EditKind {
-    /// The object is elsewhere.
-    Move,
-    /// The object is something else.
-    Relabel,
-    /// The object is not there.
-    Remove,
-    /// The model missed an object.
-    Add,
-}
-
-/// One correction of one object.
-#[derive(Debug, Clone)]
-pub(super) struct Edit {
-    /// What it does.
-    pub(super) kind: EditKind,
-    /// To which object; the new one's, for an addition.
-    pub(super) object_id: String,
-    /// As it is kept.
-    pub(super) kept: Value,
-}
-
-/// Feedback to be recorded.
-#[derive(Debug, Clone)]
-pub(super) struct NewFeedback {
-    /// Chosen by the client, or made.
-    pub(super) id: FeedbackId,
-    /// The client chose the id: it may be there already.
-    pub(super) id_chosen: bool,
-    /// The detection.
-    pub(super) detection_id: DetectionId,
-    /// The detection's etag as the person saw it; may be empty.
-    pub(super) detection_etag: String,
-    /// What the person says.
-    pub(super) verdict: Verdict,
-    /// The corrections.
-    pub(super) edits: Vec<Edit>,
-    /// The person's words.
-    pub(super) comment: String,
-    /// Place of the feedback in the request, for violations that only the detection can show.
-    pub(super) path: String,
-    /// Tells a repeated call from a conflicting one.
-    pub(super) content_digest: [u8; 16],
 }
 
 /// Recorded feedback.
@@ -106,10 +63,12 @@ pub(super) struct Feedback {
     pub(super) user_id: UserId,
     /// What the person says.
     pub(super) verdict: Verdict,
-    /// The corrections as they are kept.
-    pub(super) edits: Value,
+    /// The corrections.
+    pub(super) edits: Vec<Edit>,
     /// The person's words.
     pub(super) comment: String,
+    /// The answer that it takes back.
+    pub(super) retracts: Option<FeedbackId>,
     /// When it was given.
     pub(super) created_at: Timestamp,
 }

@@ -1,17 +1,22 @@
 //! Feedback in the database.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
-use super::model::{Feedback, Filter, NewFeedback, SortKey, Verdict};
+use super::model::{Feedback, Filter, SortKey, Verdict};
+use super::new::NewFeedback;
 use crate::db::{Params, Sql, Tx};
-use crate::error::{Error, OnConstraint as _, Resource, Result};
+use crate::detection::Edit;
+use crate::error::{Error, Resource, Result};
 use crate::id::{DetectionId, FeedbackId, ProjectId};
 use crate::sql;
 
 macro_rules! columns {
     () => {
-        "f.id, f.detection_id, f.photo_id, f.user_id, f.verdict, f.edits, f.comment, f.created_at"
+        "f.id, f.detection_id, f.photo_id, f.user_id, f.verdict, f.edits, f.comment, f.retracts_id, f.created_at"
     };
 }
 
@@ -27,77 +32,97 @@ impl TryFrom<Row> for Feedback {
             user_id: row.try_get("user_id")?,
             verdict: Verdict::of_name(verdict)
                 .ok_or_else(|| Error::Internal(format!("feedback has the verdict {verdict}")))?,
-            edits: row.try_get("edits")?,
+            edits: edits(&row)?,
             comment: row.try_get("comment")?,
+            retracts: row.try_get("retracts_id")?,
             created_at: row.try_get("created_at")?,
         })
     }
 }
 
-/// Index: detections_pkey.
-const LOCK_DETECTIONS: Sql = sql!(
-    LOCK_DETECTIONS,
-    "select d.id from companycam_photos.detections d
-     where d.organization_id = $1 and d.id = any($2)
-     order by d.id
-     for no key update"
-);
-
-/// Keeps others from changing detections until the transaction ends; answers which are there. Locked in one
-/// order everywhere, so that two batches wait for each other instead of deadlocking.
-pub(super) async fn lock_detections(tx: &Tx, ids: &[DetectionId]) -> Result<Vec<DetectionId>> {
-    let rows = tx.query(&LOCK_DETECTIONS, &[tx.organization(), &ids]).await?;
-    rows.into_iter().map(|row| Ok(row.try_get("id")?)).collect()
+/// Reads edits. What was not written by the service may have another shape.
+fn edits(row: &Row) -> Result<Vec<Edit>> {
+    if let Ok(Json(edits)) = row.try_get::<_, Json<Vec<Edit>>>("edits") {
+        return Ok(edits);
+    }
+    Ok(Edit::all_of(&row.try_get("edits")?))
 }
 
 /// Index: feedback_pkey.
-const FIND: Sql = sql!(
-    FIND,
+const KNOWN: Sql = sql!(
+    KNOWN,
     "select ",
     columns!(),
-    ", f.content_digest from companycam_photos.feedback f where f.organization_id = $1 and f.id = $2"
+    ", f.content_digest from companycam_photos.feedback f where f.organization_id = $1 and f.id = any($2)"
 );
 
-/// Reads feedback with the digest of the message that created it.
-pub(super) async fn find(tx: &Tx, id: FeedbackId) -> Result<Option<(Feedback, Vec<u8>)>> {
-    let Some(row) = tx.query_opt(&FIND, &[tx.organization(), &id]).await? else { return Ok(None) };
-    let digest = row.try_get("content_digest")?;
-    Ok(Some((Feedback::try_from(row)?, digest)))
+/// Reads the feedback that is there with one of the ids, with the digests of the messages that created it.
+pub(super) async fn known(tx: &Tx, ids: &[FeedbackId]) -> Result<HashMap<FeedbackId, (Feedback, Vec<u8>)>> {
+    let rows = tx.query(&KNOWN, &[tx.organization(), &ids]).await?;
+    let known = rows.into_iter().map(|row| {
+        let digest = row.try_get("content_digest")?;
+        let feedback = Feedback::try_from(row)?;
+        Ok((feedback.id, (feedback, digest)))
+    });
+    known.collect()
+}
+
+/// Index: feedback_detection_id_created_at_idx.
+const ANSWERS: Sql = sql!(
+    ANSWERS,
+    "select ",
+    columns!(),
+    " from companycam_photos.feedback f where f.organization_id = $1 and f.detection_id = any($2)
+     order by f.detection_id, f.created_at, f.id"
+);
+
+/// Reads all answers to detections, in their order.
+pub(super) async fn answers(tx: &Tx, ids: &[DetectionId]) -> Result<Vec<Feedback>> {
+    tx.query(&ANSWERS, &[tx.organization(), &ids]).await?.into_iter().map(Feedback::try_from).collect()
 }
 
 /// Index: none.
 const INSERT: Sql = sql!(
     INSERT,
     "insert into companycam_photos.feedback as f
-       (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, edits, comment, created_at, content_digest)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+       (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, edits, comment, retracts_id, created_at, content_digest)
+     select $1, u.*
+     from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::text[], $10::uuid[],
+                 $11::timestamptz[], $12::bytea[]) u
+     on conflict do nothing
+     returning f.id"
 );
 
-/// Records feedback on a locked detection of the project.
+/// Records feedback on locked detections, each with the project of its photo.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] when the id is taken by feedback on another detection.
-pub(super) async fn insert(tx: &Tx, new: &NewFeedback, project_id: ProjectId, feedback: &Feedback) -> Result<()> {
-    let Feedback { id, detection_id, photo_id, user_id, verdict, edits, comment, created_at } = feedback;
-    tx.query(
-        &INSERT,
-        &[
-            tx.organization(),
-            id,
-            &project_id,
-            photo_id,
-            detection_id,
-            user_id,
-            &verdict.name(),
-            edits,
-            comment,
-            created_at,
-            &new.content_digest.as_slice(),
-        ],
-    )
-    .await
-    .on_constraint("feedback_pkey", || Error::AlreadyExists(Resource::Feedback, id.to_string()))?;
-    Ok(())
+/// [`Error::AlreadyExists`] when an id is taken by feedback on another detection.
+pub(super) async fn insert(tx: &Tx, rows: &[(&NewFeedback, ProjectId, &Feedback)]) -> Result<()> {
+    macro_rules! column {
+        ($field:ident) => {
+            &rows.iter().map(|(.., feedback)| &feedback.$field).collect::<Vec<_>>()
+        };
+    }
+    let params: &Params<'_> = &[
+        tx.organization(),
+        column!(id),
+        &rows.iter().map(|(_, project_id, _)| project_id).collect::<Vec<_>>(),
+        column!(photo_id),
+        column!(detection_id),
+        column!(user_id),
+        &rows.iter().map(|(.., feedback)| feedback.verdict.name()).collect::<Vec<_>>(),
+        &rows.iter().map(|(.., feedback)| Json(&feedback.edits)).collect::<Vec<_>>(),
+        column!(comment),
+        column!(retracts),
+        column!(created_at),
+        &rows.iter().map(|(new, ..)| new.content_digest.as_slice()).collect::<Vec<_>>(),
+    ];
+    let stored = tx.query(&INSERT, params).await?;
+    let stored: HashSet<FeedbackId> = stored.into_iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+    match rows.iter().find(|(.., feedback)| !stored.contains(&feedback.id)) {
+        Some((.., taken)) => Err(Error::AlreadyExists(Resource::Feedback, taken.id.to_string())),
+        None => Ok(()),
+    }
 }
 
 /// One list statement: how a photo is found differs, because feedback is indexed by detection.

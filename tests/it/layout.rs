@@ -14,7 +14,7 @@ use crate::rpcs::POOL;
 const RESOURCES: [&str; 7] = ["organization", "user", "project", "photo", "detection", "tag", "feedback"];
 
 /// What a resource may know of another one.
-const NEIGHBOURS: [(&str, &str); 7] = [
+const NEIGHBOURS: [(&str, &str); 6] = [
     // View FULL.
     ("photo/service.rs", "tag"),
     ("photo/service.rs", "detection"),
@@ -23,8 +23,6 @@ const NEIGHBOURS: [(&str, &str); 7] = [
     ("photo/filter.rs", "detection"),
     // A verdict is about a detection, shows on it, and corrects its objects.
     ("feedback/", "detection"),
-    // A detection shows the edits of its newest feedback.
-    ("detection/convert.rs", "feedback"),
     // It tells the limits of the others.
     ("session/service.rs", "*"),
 ];

@@ -151,7 +151,7 @@ async fn stats_tell_the_newest_verdicts_on_what_is_there() {
     assert_eq!(verdicts().await, (2, 2, 0, 0));
     review(&ids[0], pb::Verdict::Reject).await;
     assert_eq!(verdicts().await, (2, 1, 0, 1));
-    let request = pb::DeleteDetectionRequest { id: ids[0].clone(), etag: String::new() };
+    let request = pb::DeleteDetectionRequest { id: ids[0].clone(), ..Default::default() };
     app.detections(A.as_service()).delete_detection(request).await.unwrap();
     assert_eq!(verdicts().await, (1, 1, 0, 0));
 }

@@ -50,7 +50,7 @@ impl World {
             verdict: pb::Verdict::Confirm.into(),
             ..Default::default()
         };
-        let request = pb::BatchCreateFeedbackRequest { feedback: vec![feedback; 3], partial: false };
+        let request = pb::BatchCreateFeedbackRequest { feedback: vec![feedback; 3], ..Default::default() };
         app.feedback(self.organization.as_member()).batch_create_feedback(request).await.unwrap();
         let tags = (1..=3).map(|number| pb::Tag { tag: format!("Tag {number}"), ..Default::default() }).collect();
         let request = pb::AddTagsRequest { photo_ids: vec![self.photos[0].id.clone()], tags };

@@ -56,6 +56,7 @@ async fn batches_refuse_wrong_sizes() {
             let request = pb::BatchCreateFeedbackRequest {
                 feedback: vec![pb::Feedback::default(); size / 5 + size % 5],
                 partial,
+                detection_etags: Vec::new(),
             };
             assert_refused("feedback", feedback.batch_create_feedback(request).await, &["feedback"]);
         }
@@ -127,7 +128,9 @@ async fn create_feedback_refuses_bad_fields() {
         (pb::Feedback { detection_id: String::new(), ..good.clone() }, vec!["feedback.detection_id"]),
         (pb::Feedback { id: "x".to_owned(), ..good.clone() }, vec!["feedback.id"]),
         (pb::Feedback { verdict: 0, ..good.clone() }, vec!["feedback.verdict"]),
-        (pb::Feedback { verdict: 4, ..good.clone() }, vec!["feedback.verdict"]),
+        (pb::Feedback { verdict: 5, ..good.clone() }, vec!["feedback.verdict"]),
+        (pb::Feedback { verdict: 4, ..good.clone() }, vec!["feedback.retracts_id"]),
+        (pb::Feedback { verdict: 4, retracts_id: "x".to_owned(), ..good.clone() }, vec!["feedback.retracts_id"]),
         (pb::Feedback { comment: "\u{1f600}".repeat(2001), ..good.clone() }, vec!["feedback.comment"]),
         (pb::Feedback { comment: "\0".to_owned(), ..good.clone() }, vec!["feedback.comment"]),
         (pb::Feedback { verdict: 3, ..good.clone() }, vec!["feedback.edits"]),

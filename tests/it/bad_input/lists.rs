@@ -30,7 +30,7 @@ async fn reads_refuse_bad_ids() {
         assert_refused(&id, answer, &["photo_id"]);
         let request = pb::DeletePhotoRequest { id: id.clone(), etag: String::new() };
         assert_refused(&id, app.photos(A.as_service()).delete_photo(request).await, &["id"]);
-        let request = pb::DeleteDetectionRequest { id: id.clone(), etag: String::new() };
+        let request = pb::DeleteDetectionRequest { id: id.clone(), ..Default::default() };
         assert_refused(&id, app.detections(A.as_service()).delete_detection(request).await, &["id"]);
         let request = pb::BatchGetPhotosRequest { ids: vec![NOBODY.to_owned(), id.clone()], view: 0 };
         assert_refused(&id, app.photos(A.as_member()).batch_get_photos(request).await, &["ids[1]"]);

@@ -279,6 +279,12 @@ pub const FEEDBACK: &[Entry] = create![
         "InvalidArgument INVALID_FIELDS feedback.verdict"
     ),
     (
+        "feedback_retracts_id_check",
+        "update feedback set retracts_id = id",
+        r#"{"feedback": {"retracts_id": "$feedback"}}"#,
+        "InvalidArgument INVALID_FIELDS feedback.retracts_id"
+    ),
+    (
         "feedback_comment_check",
         "update feedback set comment = repeat('x', 2001)",
         r#"{"feedback": {"comment": "$x2001"}}"#,

@@ -159,6 +159,21 @@ pub const REFERENCES: &[Entry] = &[
             call(Admin, "DetectionService/DeleteDetection", r#"{"id": "$reviewed"}"#, "OK {}"),
         ],
     ),
+    wire(
+        "feedback_retracts_id_fkey",
+        "insert into feedback (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, retracts_id, created_at, content_digest)
+         select organization_id, gen_random_uuid(), project_id, photo_id, detection_id, user_id, 'retract', '$nobody', created_at, content_digest
+         from feedback limit 1",
+        &[
+            call(
+                Admin,
+                "FeedbackService/CreateFeedback",
+                r#"{"feedback": {"detection_id": "$reviewed", "verdict": "VERDICT_RETRACT", "retracts_id": "$nobody"}}"#,
+                "InvalidArgument INVALID_FIELDS feedback.retracts_id",
+            ),
+            call(Admin, "DetectionService/DeleteDetection", r#"{"id": "$detection"}"#, "OK {}"),
+        ],
+    ),
 ];
 
 /// What validation, or the service itself, keeps from the database.
@@ -195,5 +210,15 @@ pub const BEYOND: &[Entry] = &[
         "update feedback set edits = '{}'",
         "the server makes the array around what is given",
     ),
+    beyond(
+        "feedback_retracts_id_key",
+        "insert into feedback (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, retracts_id, created_at, content_digest)
+         select organization_id, gen_random_uuid(), project_id, photo_id, detection_id, user_id, 'retract', id, created_at, content_digest
+         from feedback, generate_series(1, 2)",
+        "the detection is locked, and a second retraction finds the first one",
+    ),
+    beyond("detections_corrections_check", "update detections set corrections = '[]'", "the server makes them"),
+    beyond("detections_moved_objects_check", "update detections set moved_objects = 0, moved_iou = 0", "the server counts"),
+    beyond("detections_moved_iou_check", "update detections set moved_objects = 1, moved_iou = 2", "the server computes it"),
     beyond("feedback_content_digest_check", "update feedback set content_digest = ''", "the server makes it"),
 ];

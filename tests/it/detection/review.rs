@@ -115,7 +115,8 @@ async fn delete_detection_asks_for_a_fresh_etag() {
     let stored = app.photo(A, "1.jpg").await;
     let first = app.detection(A, &stored.id).await;
     review(&app, &first.id, pb::Verdict::Confirm).await;
-    let delete = |etag: &str| pb::DeleteDetectionRequest { id: first.id.clone(), etag: etag.to_owned() };
+    let delete =
+        |etag: &str| pb::DeleteDetectionRequest { id: first.id.clone(), etag: etag.to_owned(), ..Default::default() };
     let mut detections = app.detections(A.as_service());
 
     let stale = detections.delete_detection(delete(&first.etag)).await.unwrap_err();

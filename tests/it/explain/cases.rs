@@ -176,16 +176,22 @@ const FEEDBACK: &[Case] = &[
         "FeedbackService/CreateFeedback",
         r#"{"feedback": {"id": "$uuid", "detection_id": "$detection", "verdict": "VERDICT_REJECT"}}"#,
         &[
-            ("detection::query::LOCK", "detections_pkey"),
-            ("feedback::query::FIND", "feedback_pkey"),
+            ("detection::query::LOCK_ALL", "detections_pkey"),
+            ("feedback::query::KNOWN", "feedback_pkey"),
             ("feedback::query::INSERT", NONE),
             ("detection::write::REVIEW", "detections_pkey"),
+            ("detection::write::REVIEW", "review_claims_pkey"),
         ],
+    ),
+    case(
+        "FeedbackService/CreateFeedback",
+        r#"{"feedback": {"detection_id": "$detection", "verdict": "VERDICT_RETRACT", "retracts_id": "$uuid"}}"#,
+        &[("feedback::query::ANSWERS", "feedback_detection_id_created_at_idx")],
     ),
     case(
         "FeedbackService/BatchCreateFeedback",
         r#"{"feedback": [{"detection_id": "$detection", "verdict": "VERDICT_CONFIRM"}]}"#,
-        &[("feedback::query::LOCK_DETECTIONS", "detections_pkey"), ("feedback::query::INSERT", NONE)],
+        &[("detection::query::LOCK_ALL", "detections_pkey"), ("feedback::query::INSERT", NONE)],
     ),
     case("FeedbackService/ListFeedback", "{}", &[(LIST, "feedback_created_at_idx")]),
     case(

@@ -309,8 +309,6 @@ async fn create_feedback_refuses_what_the_user_feedback_schema_refuses() {
     let stored = app.photo(A, "1.jpg").await;
     let results = pb::DetectionResults { objects: ["1", "2", "text"].map(crate::harness::object).into(), extra: None };
     let given = pb::Detection { results: Some(results), ..crate::harness::detection(&stored.id) };
-    let request = pb::CreateDetectionRequest { detection: Some(given) };
-    let found = app.detections(A.as_service()).create_detection(request).await.unwrap().into_inner().detection.unwrap();
     let corrected = json!({
         "feedback_id": "019aae7c-0c0e-7c3a-9d56-3b1f8c8f1a01",
         "user_id": "019aae7c-0c0e-7c3a-9d56-3b1f8c8f1a02",
@@ -324,11 +322,18 @@ async fn create_feedback_refuses_what_the_user_feedback_schema_refuses() {
         "create_time": "2026-01-31T09:30:00.123456Z"});
     let mut confirmed = corrected.clone();
     (confirmed["verdict"], confirmed["edits"]) = (json!("confirm"), json!([]));
-    let say = |document: &Value| feedback(document, &corrected, &found.id);
-    let send = async |feedback: Vec<pb::Feedback>| {
-        let request = pb::BatchCreateFeedbackRequest { feedback, partial: true };
+    let say = |document: &Value| feedback(document, &corrected, "");
+    let send = async |mut feedback: Vec<pb::Feedback>| {
+        // Each one is the first answer to its detection.
+        let detections = vec![given.clone(); feedback.len()];
+        let request = pb::BatchCreateDetectionsRequest { detections, partial: false };
+        let answer = app.detections(A.as_service()).batch_create_detections(request).await.unwrap().into_inner();
+        for (feedback, result) in std::iter::zip(&mut feedback, answer.results) {
+            feedback.detection_id = result.detection.unwrap().id;
+        }
+        let request = pb::BatchCreateFeedbackRequest { feedback, partial: true, ..Default::default() };
         let answer = app.feedback(A.as_member()).batch_create_feedback(request).await.unwrap().into_inner();
-        // As it would show on the detection; there, the next one takes its place.
+        // As it shows on the detection.
         let query = "select id, jsonb_build_object('feedback_id', id, 'user_id', user_id, 'verdict', verdict, 'edits', edits,
                          'comment', comment, 'create_time', '2026-01-31T09:30:00.123456Z') from companycam_photos.feedback";
         let kept = kept(&app, query).await;

@@ -157,7 +157,7 @@ impl World {
             }
             for some in given.chunks(200) {
                 let feedback = some.iter().map(said).collect();
-                let request = pb::BatchCreateFeedbackRequest { feedback, partial: false };
+                let request = pb::BatchCreateFeedbackRequest { feedback, ..Default::default() };
                 app.feedback(admin(self.organization, user)).batch_create_feedback(request).await.unwrap();
             }
             self.feedback.extend(given);

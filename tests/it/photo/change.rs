@@ -140,7 +140,7 @@ async fn delete_photo_takes_everything_with_it() {
     let reviewed = app.detection(A, &doomed.id).await;
     app.detection(A, &doomed.id).await;
     let feedback = pb::Feedback { detection_id: reviewed.id, verdict: 1, ..Default::default() };
-    let request = pb::BatchCreateFeedbackRequest { feedback: vec![feedback; 3], partial: false };
+    let request = pb::BatchCreateFeedbackRequest { feedback: vec![feedback; 3], ..Default::default() };
     app.feedback(A.as_member()).batch_create_feedback(request).await.unwrap();
     let tags = ["a", "b", "c", "d"].map(|tag| pb::Tag { tag: tag.to_owned(), ..Default::default() }).to_vec();
     let photo_ids = vec![kept.id.clone(), doomed.id.clone()];

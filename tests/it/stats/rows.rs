@@ -166,7 +166,7 @@ async fn review(channel: &Channel, organization: Organization, rows: impl Iterat
         Some(pb::Feedback { detection_id: id.clone(), verdict: verdict.into(), edits, ..Default::default() })
     });
     for feedback in feedback.collect::<Vec<_>>().chunks(200) {
-        let request = pb::BatchCreateFeedbackRequest { feedback: feedback.to_vec(), partial: false };
+        let request = pb::BatchCreateFeedbackRequest { feedback: feedback.to_vec(), ..Default::default() };
         people.batch_create_feedback(request).await.unwrap();
     }
 }
@@ -208,6 +208,7 @@ fn count(rows: &[&Row]) -> pb::DetectionStats {
         confirmed: of(pb::Verdict::Confirm),
         corrected: of(pb::Verdict::Correct),
         rejected: of(pb::Verdict::Reject),
+        ..Default::default()
     }
 }
 
