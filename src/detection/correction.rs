@@ -98,7 +98,7 @@ impl Corrections {
     /// How many objects are there, after the corrections, of `seen` that the model saw.
     pub fn count(&self, seen: usize) -> usize {
         let removed = self.changes.values().filter(|change| **change == Change::Removed).count();
-        seen + self.added.len() - removed
+        (seen + self.added.len()).saturating_sub(removed)
     }
 
     /// Whether an object is there, after the corrections, of a detection whose model saw objects with the ids `seen`.
@@ -181,8 +181,10 @@ impl Corrections {
 
 impl From<Vec<Edit>> for Corrections {
     fn from(edits: Vec<Edit>) -> Self {
-        // What is kept changes the model's objects, except where it adds.
-        let seen = edits.iter().filter(|edit| !matches!(edit, Edit::Add { .. })).map(Edit::object_id).collect();
+        // What is kept changes the model's objects, or those that it adds.
+        let (adds, changes): (Vec<_>, Vec<_>) = edits.iter().partition(|edit| matches!(edit, Edit::Add { .. }));
+        let added: HashSet<_> = adds.into_iter().map(Edit::object_id).collect();
+        let seen = changes.into_iter().map(Edit::object_id).filter(|object_id| !added.contains(object_id)).collect();
         let mut corrections = Self::default();
         for edit in &edits {
             corrections.take(edit, &seen);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::harness::{A, App, B, Who, object, paths, reason};
 
 mod corrections;
+mod interleavings;
 
 fn says(detection: &pb::Detection, verdict: pb::Verdict) -> pb::Feedback {
     pb::Feedback { detection_id: detection.id.clone(), verdict: verdict.into(), ..Default::default() }

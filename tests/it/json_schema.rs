@@ -107,6 +107,8 @@ fn shapes() -> Vec<pb::DetectedObject> {
         outline(3, 0.0),
         outline(2000, 1.0 + 9e-7),
         outline(4, -9e-7),
+        pb::DetectedObject { parts: vec![outline(3, 0.5).polygon.unwrap()], ..outline(3, 0.0) },
+        pb::DetectedObject { parts: vec![outline(3, 0.5).polygon.unwrap(); 100], ..outline(3, 0.0) },
         says(Struct::default()),
         says(nested(32, true)),
         pb::DetectedObject { polygon: outline(5, 1.0).polygon, attributes: Some(nested(2, false)), ..object("") },

@@ -1,5 +1,6 @@
 //! The schema's versions: forward, backward, together and ahead of the program.
 
+mod answers;
 mod data;
 
 use std::time::Duration;

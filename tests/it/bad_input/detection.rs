@@ -89,6 +89,33 @@ pub const DETECTIONS: &[DetectionCase] = &[
             "detection.results.objects[0].polygon.points[2].y",
         ],
     ),
+    (
+        "parts without a first outline",
+        |d| first(d).parts = vec![pb::Polygon { points: vec![pb::Point::default(); 3] }],
+        &["detection.results.objects[0].parts"],
+    ),
+    (
+        "many parts",
+        |d| {
+            outline(d, &[(0.5, 0.5); 3]);
+            first(d).parts = vec![pb::Polygon { points: vec![pb::Point::default(); 3] }; 101];
+        },
+        &["detection.results.objects[0].parts"],
+    ),
+    (
+        "a part that is a line, and one outside",
+        |d| {
+            outline(d, &[(0.5, 0.5); 3]);
+            let outside = pb::Point { x: 0.5, y: 1.1 };
+            first(d).parts = vec![pb::Polygon::default(), pb::Polygon { points: vec![outside; 3] }];
+        },
+        &[
+            "detection.results.objects[0].parts[0].points",
+            "detection.results.objects[0].parts[1].points[0].y",
+            "detection.results.objects[0].parts[1].points[1].y",
+            "detection.results.objects[0].parts[1].points[2].y",
+        ],
+    ),
     ("1001 objects", |d| d.results.as_mut().unwrap().objects = vec![object(""); 1001], &["detection.results.objects"]),
 ];
 
