@@ -74,8 +74,8 @@ pub enum Precondition {
 pub enum Error {
     /// Field rules are broken: all of them, at once.
     Invalid(Vec<Violation>),
-    /// The page token is refused; the text says why.
-    PageToken(&'static str),
+    /// The token in this field is refused; the text says why.
+    PageToken(&'static str, &'static str),
     /// The bytes are no message of the RPC.
     Malformed(String),
     /// The message is larger than the server accepts.
@@ -260,8 +260,8 @@ impl From<Error> for Status {
                 };
                 status(Code::InvalidArgument, ErrorReason::InvalidFields, message, told(violations))
             }
-            Error::PageToken(problem) => {
-                let message = format!("page_token {problem}; start again without one");
+            Error::PageToken(field, problem) => {
+                let message = format!("{field} {problem}; start again without one");
                 status(Code::InvalidArgument, ErrorReason::InvalidPageToken, message, plain())
             }
             Error::Malformed(problem) => {

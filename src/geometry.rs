@@ -34,6 +34,35 @@ pub fn upright(pixels: Rectangle, (width, height): (f64, f64), orientation: i16)
     Rectangle { x, y, width: width.min(1.0 - x), height: height.min(1.0 - y) }
 }
 
+/// Which picture of a photo pixels are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    /// As people see it.
+    Upright,
+    /// As it is stored, before its EXIF orientation is applied.
+    Stored,
+}
+
+/// Pixels per row and rows of a picture, of a stored image of `width` × `height` and its EXIF orientation.
+pub fn size_of(picture: Picture, (width, height): (f64, f64), orientation: i16) -> (f64, f64) {
+    if picture == Picture::Upright && (5..=8).contains(&orientation) { (height, width) } else { (width, height) }
+}
+
+/// Turns a box in fractions of the upright image into pixels of a picture; the inverse of [`upright`] for the stored one.
+/// A box of no size is a point.
+pub fn pixels(found: Rectangle, picture: Picture, stored: (f64, f64), orientation: i16) -> Rectangle {
+    // A quarter turn back undoes one; all the others undo themselves.
+    let back = match orientation {
+        6 => 8,
+        8 => 6,
+        other => other,
+    };
+    let Rectangle { x, y, width, height } =
+        if picture == Picture::Stored { upright(found, (1.0, 1.0), back) } else { found };
+    let (wide, high) = size_of(picture, stored, orientation);
+    Rectangle { x: x * wide, y: y * high, width: width * wide, height: height * high }
+}
+
 /// The area that two boxes share, as a part of the area that they cover together: 0 to 1. 0 when neither has an area.
 pub fn intersection_over_union(a: Rectangle, b: Rectangle) -> f64 {
     let shared = |(a, a_side): (f64, f64), (b, b_side): (f64, f64)| ((a + a_side).min(b + b_side) - a.max(b)).max(0.0);
@@ -54,6 +83,20 @@ mod tests {
         assert!((intersection_over_union(place(0.0, 0.5), place(0.0, 0.25)) - 0.5).abs() < 1e-12);
         assert_eq!(intersection_over_union(place(0.0, 0.25), place(0.5, 0.25)), 0.0);
         assert_eq!(intersection_over_union(Rectangle::default(), Rectangle::default()), 0.0);
+    }
+
+    #[test]
+    fn pixels_of_the_stored_image_are_what_upright_began_with() {
+        let (size, close) = ((400.0, 200.0), |a: f64, b: f64| (a - b).abs() < 1e-9);
+        let given = Rectangle { x: 20.0, y: 30.0, width: 40.0, height: 10.0 };
+        for orientation in 1..=8 {
+            let found = pixels(upright(given, size, orientation), Picture::Stored, size, orientation);
+
+            assert!(
+                close(found.x, 20.0) && close(found.y, 30.0) && close(found.width, 40.0) && close(found.height, 10.0),
+                "orientation {orientation}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod id;
 pub mod json;
 pub mod lsn;
 pub mod page;
+pub mod streaming;
 
 pub mod db;
 
@@ -33,6 +34,7 @@ pub mod photo;
 pub mod project;
 pub mod session;
 pub mod tag;
+pub mod training;
 pub mod user;
 
 pub mod cli;

@@ -54,7 +54,7 @@ impl<C> PageRequest<C> {
 
 /// What a token belongs to.
 #[derive(Debug)]
-struct Binding {
+pub struct Binding {
     organization: [u8; 16],
     scope: [u8; SCOPE],
 }
@@ -82,14 +82,29 @@ impl Pages {
             checks.refuse(&At::REQUEST.field("page_size"), format!("is {size}; 0 to {MAX_SIZE} is allowed"));
         }
         let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, MAX_SIZE) };
+        let (binding, after) = self.resume(caller, "page_token", if checks.is_empty() { token } else { "" }, scope)?;
+        Ok(PageRequest { size: usize::try_from(size).unwrap_or(1), after, binding })
+    }
+
+    /// Reads a token, if there is one, of the field `field`. `scope` is the request without it.
+    ///
+    /// # Errors
+    /// [`Error::PageToken`].
+    pub fn resume<C: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        token: &str,
+        scope: &impl Message,
+    ) -> Result<(Binding, Option<C>)> {
         let mut named = caller.rpc.as_bytes().to_vec();
         named.push(0);
         scope.encode(&mut named).map_err(|error| Error::Internal(error.to_string()))?;
         let mut binding = Binding { organization: caller.organization.0.into_bytes(), scope: [0; SCOPE] };
         binding.scope.copy_from_slice(&digest(&SHA256, &named).as_ref()[..SCOPE]);
-
-        let after = if token.is_empty() || !checks.is_empty() { None } else { Some(self.open(&binding, token)?) };
-        Ok(PageRequest { size: usize::try_from(size).unwrap_or(1), after, binding })
+        let opened = (!token.is_empty()).then(|| self.open(&binding, token)).transpose();
+        let after = opened.map_err(|problem| Error::PageToken(field, problem))?;
+        Ok((binding, after))
     }
 
     /// Cuts what the database answered to one page, and names the next one. Rows are converted in order until
@@ -124,7 +139,7 @@ impl Pages {
     }
 
     /// Token: tag, scope, sort key as JSON; in URL-safe base64. The tag covers the organization too.
-    fn seal(&self, binding: &Binding, key: &impl Serialize) -> String {
+    pub fn seal(&self, binding: &Binding, key: &impl Serialize) -> String {
         let key = serde_json::to_vec(key).unwrap_or_default();
         let mut token = self.tag(binding.organization, &binding.scope, &key).to_vec();
         token.extend_from_slice(&binding.scope);
@@ -132,8 +147,8 @@ impl Pages {
         URL_SAFE_NO_PAD.encode(token)
     }
 
-    fn open<C: DeserializeOwned>(&self, binding: &Binding, token: &str) -> Result<C> {
-        let foreign = || Error::PageToken("is not one that this organization was given");
+    fn open<C: DeserializeOwned>(&self, binding: &Binding, token: &str) -> Result<C, &'static str> {
+        let foreign = || "is not one that this organization was given";
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| foreign())?;
         let (tag, rest) = token.split_at_checked(TAG).ok_or_else(foreign)?;
         let (scope, key) = rest.split_at_checked(SCOPE).ok_or_else(foreign)?;
@@ -142,7 +157,7 @@ impl Pages {
             return Err(foreign());
         }
         if scope != binding.scope {
-            return Err(Error::PageToken("belongs to a request with another filter or order"));
+            return Err("belongs to a request with another filter or order");
         }
         serde_json::from_slice(key).map_err(|_| foreign())
     }

@@ -220,6 +220,11 @@ impl<'a> Page<'a> {
     /// Sorts, and keeps one page.
     pub fn order_and_limit(&mut self, key: &'static str, id: &'static str) {
         self.order_by(key, id);
+        self.limit();
+    }
+
+    /// Keeps one page.
+    pub fn limit(&mut self) {
         let limit = self.limit;
         self.draft.sql(" limit ").again(limit);
     }

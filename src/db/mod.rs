@@ -206,6 +206,14 @@ impl Db {
         first_of(&answer?).ok_or_else(|| Error::DatabaseUnavailable("it has no position".to_owned()))
     }
 
+    /// Where the log is, for those who will read what is there now, in several transactions: none without a standby.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub async fn in_time(&self) -> Result<Option<Lsn>> {
+        if self.replica.is_some() { self.flushed().await.map(Some) } else { Ok(None) }
+    }
+
     async fn lease(&self) -> Result<Lease> {
         lease(&self.pool, self.pool.timeouts()).await
     }

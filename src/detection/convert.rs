@@ -249,7 +249,8 @@ pub(super) fn list(pages: &Pages, caller: &Caller, request: pb::ListDetectionsRe
     Ok(List { filter, order, full, page })
 }
 
-fn filter(checks: &mut Violations, at: &At<'_>, filter: pb::DetectionFilter) -> Filter {
+/// Reads a filter.
+pub(crate) fn filter(checks: &mut Violations, at: &At<'_>, filter: pb::DetectionFilter) -> Filter {
     let pb::DetectionFilter {
         photo_ids,
         project_ids,

@@ -162,6 +162,11 @@ impl Corrections {
         Results { objects, extra: results.extra.clone() }
     }
 
+    /// Whether one of the model's objects stands elsewhere.
+    pub fn moved(&self, object_id: &str) -> bool {
+        matches!(self.changes.get(object_id), Some(Change::Stays { place: Some(_), .. }))
+    }
+
     /// The objects of `results` that people removed.
     pub fn removed_from<'a>(&self, results: &'a Results) -> impl Iterator<Item = &'a Object> {
         results.objects.iter().filter(|object| self.changes.get(&object.object_id) == Some(&Change::Removed))

@@ -124,6 +124,11 @@ async fn run(page: &Page<'_>, tx: &Tx) -> Result<Vec<Detection>> {
     page.draft.query(tx).await?.into_iter().map(Detection::try_from).collect()
 }
 
+/// What a detection `d` on a known photo must be, verdicts aside.
+pub(crate) fn narrow_on_photos<'a>(page: &mut Page<'a>, filter: &'a Filter) {
+    narrow(page, filter, Lead::Photos);
+}
+
 /// What a detection `d` must be that `lead` does not see to.
 fn narrow<'a>(page: &mut Page<'a>, filter: &'a Filter, lead: Lead) {
     let Filter {

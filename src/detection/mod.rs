@@ -23,11 +23,12 @@ mod write;
 
 use std::collections::HashMap;
 
-pub(crate) use convert::{MAX_OBJECTS, MAX_RESULTS_BYTES, to_pb, type_name, type_names};
+pub(crate) use convert::{MAX_OBJECTS, MAX_RESULTS_BYTES, filter as read_filter, to_pb, type_name, type_names};
 pub(crate) use correction::{Corrections, Edit};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};
-pub(crate) use model::{Detection, Results};
-pub(crate) use query::lock_all;
+pub(crate) use list::narrow_on_photos;
+pub(crate) use model::{Detection, Filter, Object, Polygon as Outline, Results};
+pub(crate) use query::{corrections_at, lock_all, results_at};
 pub use service::Service;
 // Public so that the benchmarks give PostgreSQL this very statement.
 #[doc(hidden)]

@@ -33,8 +33,8 @@ impl TryFrom<Row> for Detection {
             user_confirmed: row.try_get(10)?,
             user_feedback: row.try_get(11)?,
             version: row.try_get(12)?,
-            results: results(&row)?,
-            corrections: corrections(&row)?,
+            results: results_at(&row, RESULTS)?,
+            corrections: corrections_at(&row, RESULTS + 1)?,
         })
     }
 }
@@ -42,23 +42,22 @@ impl TryFrom<Row> for Detection {
 /// The position of a detection's results.
 const RESULTS: usize = 13;
 
-/// Reads results, if they are there. What was not written by the service may have another shape.
-fn results(row: &Row) -> Result<Option<Results>> {
-    if let Ok(results) = row.try_get::<_, Option<Json<Results>>>(RESULTS) {
+/// Reads results in a position of a detection's row, if they are there. What was not written by the service may have
+/// another shape.
+pub(crate) fn results_at(row: &Row, position: usize) -> Result<Option<Results>> {
+    if let Ok(results) = row.try_get::<_, Option<Json<Results>>>(position) {
         return Ok(results.map(|Json(results)| results));
     }
-    let Json(kept) = row.try_get::<_, Json<&RawValue>>(RESULTS)?;
+    let Json(kept) = row.try_get::<_, Json<&RawValue>>(position)?;
     tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>(0), "results of another shape are shown in part");
     Ok(Some(Results::of(kept)))
 }
 
-/// The position of a detection's corrections.
-const CORRECTIONS: usize = 14;
-
-/// Reads corrections, if they are there. Those of another shape, which the service did not write, are passed over.
-fn corrections(row: &Row) -> Result<Option<Corrections>> {
-    row.try_get::<_, Option<Json<Corrections>>>(CORRECTIONS).map(|found| found.map(|Json(found)| found)).or_else(|_| {
-        row.try_get::<_, Json<&RawValue>>(CORRECTIONS)?;
+/// Reads corrections in a position of a detection's row, if they are there. Those of another shape, which the service did
+/// not write, are passed over.
+pub(crate) fn corrections_at(row: &Row, position: usize) -> Result<Option<Corrections>> {
+    row.try_get::<_, Option<Json<Corrections>>>(position).map(|found| found.map(|Json(found)| found)).or_else(|_| {
+        row.try_get::<_, Json<&RawValue>>(position)?;
         tracing::warn!(detection.id = ?row.try_get::<_, DetectionId>(0), "corrections of another shape are passed over");
         Ok(None)
     })

@@ -8,15 +8,15 @@ use crate::detection::Corrections;
 
 /// What the answers come to.
 #[derive(Debug, Default)]
-pub(super) struct Stand<'a> {
+pub(crate) struct Stand<'a> {
     /// The corrections that stand.
-    pub(super) corrections: Corrections,
+    pub(crate) corrections: Corrections,
     /// The newest answer that stands.
-    pub(super) newest: Option<&'a Feedback>,
+    pub(crate) newest: Option<&'a Feedback>,
 }
 
 /// Folds all answers to a detection, in their order, whose model saw objects with the ids `seen`.
-pub(super) fn fold<'a>(answers: &'a [Feedback], seen: &HashSet<&str>) -> Stand<'a> {
+pub(crate) fn fold<'a>(answers: &'a [Feedback], seen: &HashSet<&str>) -> Stand<'a> {
     let retracted: HashSet<_> = answers.iter().filter_map(|answer| answer.retracts).collect();
     let mut stand = Stand::default();
     for answer in answers {

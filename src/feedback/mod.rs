@@ -10,4 +10,6 @@ mod query;
 mod record;
 mod service;
 
+pub(crate) use fold::fold;
+pub(crate) use query::answers_before;
 pub use service::Service;

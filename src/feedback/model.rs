@@ -7,7 +7,7 @@ use crate::id::{DetectionId, FeedbackId, PhotoId, UserId};
 
 /// What a person says of a detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The model is right.
     Confirm,
     /// The model is wrong.
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// The name in the database.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",
             Self::Reject => "reject",
@@ -30,12 +30,12 @@ impl Verdict {
     }
 
     /// The verdict of that name.
-    pub(super) fn of_name(name: &str) -> Option<Self> {
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
         [Self::Confirm, Self::Reject, Self::Correct, Self::Retract].into_iter().find(|verdict| verdict.name() == name)
     }
 
     /// The event that it is in the detection's history.
-    pub(super) fn event_type(self) -> &'static str {
+    pub(crate) fn event_type(self) -> &'static str {
         match self {
             Self::Confirm => "confirmed",
             Self::Reject => "rejected",
@@ -45,53 +45,53 @@ impl Verdict {
     }
 
     /// Tells whether there is something to be seen where the model saw it, or near.
-    pub(super) fn confirms(self) -> bool {
+    pub(crate) fn confirms(self) -> bool {
         matches!(self, Self::Confirm | Self::Correct)
     }
 }
 
 /// Recorded feedback.
 #[derive(Debug, Clone)]
-pub(super) struct Feedback {
+pub(crate) struct Feedback {
     /// Identity.
-    pub(super) id: FeedbackId,
+    pub(crate) id: FeedbackId,
     /// The detection.
-    pub(super) detection_id: DetectionId,
+    pub(crate) detection_id: DetectionId,
     /// Its photo.
-    pub(super) photo_id: PhotoId,
+    pub(crate) photo_id: PhotoId,
     /// The person.
-    pub(super) user_id: UserId,
+    pub(crate) user_id: UserId,
     /// What the person says.
-    pub(super) verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// The corrections.
-    pub(super) edits: Vec<Edit>,
+    pub(crate) edits: Vec<Edit>,
     /// The person's words.
-    pub(super) comment: String,
+    pub(crate) comment: String,
     /// The answer that it takes back.
-    pub(super) retracts: Option<FeedbackId>,
+    pub(crate) retracts: Option<FeedbackId>,
     /// When it was given.
-    pub(super) created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 /// Which feedback a list shows; `None` means all.
 #[derive(Debug)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     /// On this detection.
-    pub(super) detection_id: Option<DetectionId>,
+    pub(crate) detection_id: Option<DetectionId>,
     /// On detections of this photo.
-    pub(super) photo_id: Option<PhotoId>,
+    pub(crate) photo_id: Option<PhotoId>,
     /// By this person.
-    pub(super) user_id: Option<UserId>,
+    pub(crate) user_id: Option<UserId>,
     /// Given from, and before.
-    pub(super) created: (Option<Timestamp>, Option<Timestamp>),
+    pub(crate) created: (Option<Timestamp>, Option<Timestamp>),
 }
 
 /// Sort key of feedback in a list: microseconds since 1970, then the id.
-pub(super) type SortKey = (i64, FeedbackId);
+pub(crate) type SortKey = (i64, FeedbackId);
 
 impl Feedback {
     /// Where the feedback stands in a list.
-    pub(super) fn sort_key(&self) -> SortKey {
+    pub(crate) fn sort_key(&self) -> SortKey {
         (self.created_at.as_microsecond(), self.id)
     }
 }

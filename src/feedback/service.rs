@@ -1,12 +1,13 @@
 //! `FeedbackService`: who, what, do, answer.
 
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::model::Feedback;
 use super::new::NewFeedback;
 use super::record::{Records, record};
 use super::{convert, query};
-use crate::auth::{Caller, PEOPLE, READERS};
+use crate::auth::{Caller, PEOPLE, READERS, WRITERS};
 use crate::db::{Access, Db, Tx};
 use crate::detection;
 use crate::error::{Error, Result, item_status};
@@ -14,14 +15,17 @@ use crate::etag;
 use crate::id::DetectionId;
 use crate::page::Pages;
 use crate::pb::{self, feedback_service_server::FeedbackService};
+use crate::training;
 
-/// Serves feedback.
+/// Serves feedback, and the training data that come of it.
 #[derive(Debug)]
 pub struct Service {
     /// The door to the database.
     pub db: Db,
     /// Makes page tokens.
     pub pages: Pages,
+    /// Set when the server drains: streams end.
+    pub draining: watch::Receiver<bool>,
 }
 
 #[tonic::async_trait]
@@ -72,28 +76,40 @@ impl FeedbackService for Service {
         Ok(Response::new(pb::ListFeedbackResponse { feedback, next_page_token }))
     }
 
-    type ExportTrainingDataStream =
-        std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<pb::ExportTrainingDataResponse, Status>> + Send>>;
+    type ExportTrainingDataStream = training::Answers;
 
     async fn export_training_data(
         &self,
-        _: Request<pb::ExportTrainingDataRequest>,
-    ) -> Result<Response<Self::ExportTrainingDataStream>, Status> {
-        Err(Error::RpcNotFound.into())
+        request: Request<pb::ExportTrainingDataRequest>,
+    ) -> Result<Response<training::Answers>, Status> {
+        let caller = Caller::of(&request, READERS)?;
+        let (plan, binding, cursor) = training::export(&self.pages, &caller, request.into_inner())?;
+        let (db, pages, draining) = (self.db.clone(), self.pages.clone(), self.draining.clone());
+        Ok(Response::new(training::Exporter { db, pages, caller, draining, plan, binding, cursor }.answer()))
     }
 
     async fn list_categories(
         &self,
-        _: Request<pb::ListCategoriesRequest>,
+        request: Request<pb::ListCategoriesRequest>,
     ) -> Result<Response<pb::ListCategoriesResponse>, Status> {
-        Err(Error::RpcNotFound.into())
+        let caller = Caller::of(&request, READERS)?;
+        let page = training::page_of(&self.pages, &caller, &request.into_inner())?;
+        let rows = training::list(&self.db, &caller, page.after.unwrap_or(-1), page.limit()).await?;
+        let (categories, next_page_token) =
+            self.pages.cut(&page, rows, |category| category.id.unwrap_or_default(), training::shown);
+        Ok(Response::new(pb::ListCategoriesResponse { categories, next_page_token }))
     }
 
     async fn register_categories(
         &self,
-        _: Request<pb::RegisterCategoriesRequest>,
+        request: Request<pb::RegisterCategoriesRequest>,
     ) -> Result<Response<pb::RegisterCategoriesResponse>, Status> {
-        Err(Error::RpcNotFound.into())
+        let caller = Caller::of(&request, WRITERS)?;
+        let wanted = training::categories(request.into_inner())?;
+        let categories = training::register(&self.db, &caller, &wanted).await?;
+        Ok(Response::new(pb::RegisterCategoriesResponse {
+            categories: categories.into_iter().map(training::shown).collect(),
+        }))
     }
 }
 

@@ -81,6 +81,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let streams = watch::Sender::new(false);
     let detections = detection::Service::new(db.clone(), pages.clone(), streams.subscribe());
     let photos = photo::Service::new(db.clone(), pages.clone());
+    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), draining: streams.subscribe() };
     let router = Server::builder()
         .initial_stream_window_size(Some(STREAM_WINDOW))
         .initial_connection_window_size(Some(CONNECTION_WINDOW))
@@ -96,7 +97,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         .add_service(service!(photo_service_server::PhotoServiceServer, photos))
         .add_service(service!(detection_service_server::DetectionServiceServer, detections))
         .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
-        .add_service(service!(feedback_service_server::FeedbackServiceServer, with_database!(feedback)))
+        .add_service(service!(feedback_service_server::FeedbackServiceServer, feedback))
         .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
         .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
         .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)));

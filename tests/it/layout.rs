@@ -11,10 +11,10 @@ use prost_reflect::{EnumDescriptor, MessageDescriptor, ServiceDescriptor};
 use crate::rpcs::POOL;
 
 /// Modules that belong to one resource each.
-const RESOURCES: [&str; 7] = ["organization", "user", "project", "photo", "detection", "tag", "feedback"];
+const RESOURCES: [&str; 8] = ["organization", "user", "project", "photo", "detection", "tag", "feedback", "training"];
 
 /// What a resource may know of another one.
-const NEIGHBOURS: [(&str, &str); 6] = [
+const NEIGHBOURS: [(&str, &str); 9] = [
     // View FULL.
     ("photo/service.rs", "tag"),
     ("photo/service.rs", "detection"),
@@ -23,6 +23,10 @@ const NEIGHBOURS: [(&str, &str); 6] = [
     ("photo/filter.rs", "detection"),
     // A verdict is about a detection, shows on it, and corrects its objects.
     ("feedback/", "detection"),
+    // Training data are detections as they stood, by the answers before that.
+    ("training/", "detection"),
+    ("training/reader.rs", "feedback"),
+    ("feedback/service.rs", "training"),
     // It tells the limits of the others.
     ("session/service.rs", "*"),
 ];

@@ -5,7 +5,6 @@
 mod window;
 
 use std::pin::{Pin, pin};
-use std::time::Instant;
 
 use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
 use futures_util::stream::{self, Stream};
@@ -19,9 +18,10 @@ use super::model::NewDetection;
 use super::store;
 use crate::auth::Caller;
 use crate::db::Db;
-use crate::error::{CredentialProblem, Error, Result, item_status};
+use crate::error::{Error, Result, item_status};
 use crate::lsn::Lsn;
 use crate::pb;
+use crate::streaming::{at, stopped};
 
 use window::{Item, Window};
 pub(crate) use window::{WINDOW_BYTES, WINDOW_ITEMS};
@@ -69,7 +69,7 @@ impl Ingest {
     ) -> Result<(), Status> {
         let mut window = Window::default();
         let mut end = None;
-        let mut stopped = pin!(self.stopped());
+        let mut stopped = pin!(stopped(self.draining.clone(), self.caller.term.expires));
         let mut flight = pin!(Fuse::terminated());
         loop {
             if flight.is_terminated() {
@@ -88,15 +88,6 @@ impl Ingest {
                     end = read(&mut window, message).transpose();
                 }
             }
-        }
-    }
-
-    /// Waits for what ends a stream that goes on: the server drains, or the credential expires.
-    async fn stopped(&self) -> Error {
-        let mut draining = self.draining.clone();
-        tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => Error::Draining,
-            () = at(self.caller.term.expires) => Error::Credential(CredentialProblem::Expired),
         }
     }
 
@@ -161,13 +152,5 @@ async fn tell(out: &mpsc::Sender<Answer>, (acks, position): (Vec<pb::IngestDetec
     }
     if !told.is_empty() {
         let _ = out.send(Ok(pb::IngestDetectionsResponse { acks: told, lsn })).await;
-    }
-}
-
-/// Waits for a moment, for ever without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }
