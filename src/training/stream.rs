@@ -105,7 +105,7 @@ impl Export {
             let seen = db.in_time().await?.max(caller.after);
             let cursor = Cursor::begin(&plan, now(), seen.map(|position| position.to_string()));
             if plan.coco {
-                coco::begin(&mut buffer, &cursor);
+                coco::begin(&mut buffer);
             }
             cursor
         };
