@@ -67,6 +67,8 @@ pub enum Precondition {
     ProjectNotEmpty,
     /// Photos refer to the user.
     UserInUse,
+    /// People gave feedback on the detection.
+    DetectionReviewed,
 }
 
 /// What can go wrong.

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::correction::Edit;
-use super::model::{Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Results, Rollback, SortKey};
+use super::model::{
+    Deletion, Detection, Filter, Frame, NewDetection, Order, Queue, QueueKey, Results, Rollback, SortKey,
+};
 use super::object;
 use crate::auth::Caller;
 use crate::check::{At, Violations, each_once, to_pb_time};
@@ -197,12 +199,12 @@ pub(super) fn get(request: pb::GetDetectionRequest) -> Result<DetectionId> {
 }
 
 /// Reads DeleteDetection.
-pub(super) fn delete(request: pb::DeleteDetectionRequest) -> Result<(DetectionId, String)> {
-    let pb::DeleteDetectionRequest { id, etag, include_reviewed: _ } = request;
+pub(super) fn delete(request: pb::DeleteDetectionRequest) -> Result<Deletion> {
+    let pb::DeleteDetectionRequest { id, etag, include_reviewed } = request;
     let mut checks = Violations::new();
     let id = checks.id(&At::REQUEST.field("id"), &id);
     checks.finish()?;
-    Ok((id, etag))
+    Ok(Deletion { id, etag, include_reviewed })
 }
 
 /// Reads DeleteDetectionsByModel.

@@ -16,6 +16,7 @@ mod list;
 mod model;
 pub(crate) mod object;
 mod query;
+mod rollback;
 mod service;
 mod stats;
 mod store;

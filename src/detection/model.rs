@@ -280,6 +280,17 @@ impl Queue {
     }
 }
 
+/// A detection to delete.
+#[derive(Debug)]
+pub struct Deletion {
+    /// Which one.
+    pub id: DetectionId,
+    /// Its etag as the caller saw it; may be empty.
+    pub etag: String,
+    /// With people's feedback on it.
+    pub include_reviewed: bool,
+}
+
 /// A model version to roll back.
 #[derive(Debug)]
 pub struct Rollback {

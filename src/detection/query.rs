@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::correction::Corrections;
 use super::model::{Detection, Frame, Results, Rollback};
-use crate::db::{Sql, Tx};
+use crate::db::{Page, Source, Sql, Tx};
 use crate::error::{Error, Result};
 use crate::id::{DetectionId, PhotoId};
-use crate::sql;
+use crate::{source, sql};
 
 impl TryFrom<Row> for Detection {
     type Error = Error;
@@ -145,27 +146,50 @@ pub(super) async fn of_photos(tx: &Tx, ids: &[PhotoId], most: usize) -> Result<V
     tx.query(&OF_PHOTOS, &[tx.organization(), &ids, &most]).await?.into_iter().map(Detection::try_from).collect()
 }
 
-fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
-    (!list.is_empty()).then_some(list)
+/// The next detections of a model, newest first.
+///
+/// Index: detections_model_version_created_at_idx.
+const OF_MODEL: Source = source!(OF_MODEL);
+
+/// Locks the next `limit` detections of a model behind `after`, newest first; unless reviewed ones are asked for, those that
+/// show no feedback. Answers where they stand.
+pub(super) async fn lock_of_model(
+    tx: &Tx,
+    rollback: &Rollback,
+    after: Option<(Timestamp, DetectionId)>,
+    limit: i64,
+) -> Result<Vec<(Timestamp, DetectionId)>> {
+    let mut page = Page::new(tx, OF_MODEL, true, after, limit);
+    let draft = &mut page.draft;
+    draft.sql("select d.created_at, d.id from companycam_photos.detections d where d.organization_id = $1 and d.model_version = ");
+    draft.value(&rollback.model_version);
+    draft.among("d.detection_type", &rollback.types);
+    if !rollback.include_reviewed {
+        draft.sql(" and d.user_feedback is null");
+    }
+    page.after("d.created_at", "d.id");
+    page.order_and_limit("d.created_at", "d.id");
+    page.draft.sql(" for update");
+    let rows = page.draft.query(tx).await?;
+    rows.into_iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx.
-const OF_MODEL: Sql = sql!(
-    OF_MODEL,
-    "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
-     where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
-     order by d.id for update"
-);
-/// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx.
+/// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx, feedback_detection_id_created_at_idx.
 const COUNT_OF_MODEL: Sql = sql!(
     COUNT_OF_MODEL,
-    "select d.id, d.user_feedback is not null as reviewed from companycam_photos.detections d
-     where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))"
+    "select count(*) as all_of_them, count(*) filter (where d.reviewed) as reviewed
+     from (
+         select d.user_feedback is not null or exists (
+             select from companycam_photos.feedback f where f.organization_id = $1 and f.detection_id = d.id offset 0
+         ) as reviewed
+         from companycam_photos.detections d
+         where d.organization_id = $1 and d.model_version = $2 and ($3::text[] is null or d.detection_type = any($3))
+     ) d"
 );
 
-/// Lists a model's detections and whether somebody reviewed them; locks them unless it only counts.
-pub(super) async fn of_model(tx: &Tx, rollback: &Rollback) -> Result<Vec<(DetectionId, bool)>> {
-    let sql = if rollback.validate_only { &COUNT_OF_MODEL } else { &OF_MODEL };
-    let rows = tx.query(sql, &[tx.organization(), &rollback.model_version, &unless_empty(&rollback.types)]).await?;
-    rows.into_iter().map(|row| Ok((row.try_get("id")?, row.try_get("reviewed")?))).collect()
+/// Counts a model's detections, and those of them that people gave feedback on.
+pub(super) async fn count_of_model(tx: &Tx, rollback: &Rollback) -> Result<(i64, i64)> {
+    let types = Some(&rollback.types).filter(|types| !types.is_empty());
+    let row = tx.query_one(&COUNT_OF_MODEL, &[tx.organization(), &rollback.model_version, &types]).await?;
+    Ok((row.try_get("all_of_them")?, row.try_get("reviewed")?))
 }

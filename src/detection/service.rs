@@ -5,12 +5,13 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ingest::{Answers, Ingest};
-use super::model::{Detection, NewDetection};
+use super::model::{Deletion, Detection, NewDetection};
+use super::rollback::{self, Rolled};
 use super::{convert, list, query, stats, store, write};
 use crate::auth::{Caller, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::db::{Access, Db, Tx};
-use crate::error::{Error, Resource, Result, item_status};
+use crate::error::{Error, Precondition, Resource, Result, item_status};
 use crate::group::Group;
 use crate::page::Pages;
 use crate::pb::{self, detection_service_server::DetectionService};
@@ -134,14 +135,19 @@ impl DetectionService for Service {
         request: Request<pb::DeleteDetectionRequest>,
     ) -> Result<Response<pb::DeleteDetectionResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
-        let (id, etag) = convert::delete(request.into_inner())?;
+        let Deletion { id, etag, include_reviewed } = convert::delete(request.into_inner())?;
+        // A machine takes nobody's words away that it has not seen.
+        let reviewed_too = include_reviewed || !etag.is_empty() || caller.role.is_person();
         let work = async |tx: Tx| {
             let name = || id.to_string();
             let found = query::lock(&tx, id).await?.ok_or_else(|| Error::NotFound(Resource::Detection, name()))?;
             if etag::is_stale(&etag, found.version, found.created_at) {
                 return Err(Error::StaleEtag(Resource::Detection, name()));
             }
-            write::delete(&tx, &[id]).await
+            match write::delete(&tx, &[id], reviewed_too).await? {
+                0 => Err(Error::Precondition(Precondition::DetectionReviewed, format!("detections/{id}"))),
+                _ => Ok(()),
+            }
         };
         self.db.scoped(&caller, Access::Write, work).await?;
         Ok(Response::new(pb::DeleteDetectionResponse {}))
@@ -153,23 +159,13 @@ impl DetectionService for Service {
     ) -> Result<Response<pb::DeleteDetectionsByModelResponse>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
         let rollback = convert::rollback(request.into_inner())?;
-        let access = if rollback.validate_only { Access::Check } else { Access::Write };
-        let work = async |tx: Tx| {
-            let found = query::of_model(&tx, &rollback).await?;
-            let total = found.len();
-            let doomed: Vec<_> = found
-                .into_iter()
-                .filter_map(|(id, reviewed)| (rollback.include_reviewed || !reviewed).then_some(id))
-                .collect();
-            if !rollback.validate_only {
-                write::delete(&tx, &doomed).await?;
-            }
-            Ok((doomed.len(), total - doomed.len()))
+        let rolled = if rollback.validate_only {
+            rollback::count(&self.db, &caller, &rollback).await?
+        } else {
+            rollback::run(&self.db, &caller, &rollback).await?
         };
-        let (deleted, kept) = self.db.scoped(&caller, access, work).await?;
-        let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
-        let (deleted, kept_reviewed) = (count(deleted), count(kept));
-        Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed, remaining: 0 }))
+        let Rolled { deleted, kept, remaining } = rolled;
+        Ok(Response::new(pb::DeleteDetectionsByModelResponse { deleted, kept_reviewed: kept, remaining }))
     }
 
     async fn get_detection_stats(

@@ -228,29 +228,43 @@ pub(crate) async fn review(tx: &Tx, reviewed: &[Reviewed<'_>]) -> Result<()> {
     if usize::try_from(count) == Ok(reviewed.len()) { Ok(()) } else { Err(Error::ConcurrentChange) }
 }
 
+/// One statement of deletion: of all, or of those that nobody gave feedback on.
+macro_rules! delete {
+    ($name:ident, $which:literal) => {
+        sql!(
+            $name,
+            "with d as (
+                 delete from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2)",
+            $which,
+            " returning d.*
+             ), label as (
+                 delete from companycam_photos.detection_labels l
+                 using d cross join lateral (
+                     select distinct object ->> 'label' as label from jsonb_array_elements(d.results -> 'objects') object
+                 ) o
+                 where l.organization_id = $1 and l.label = o.label and l.photo_created_at = d.photo_created_at
+                   and l.photo_id = d.photo_id and l.detection_id = d.id
+             ), event as (
+                 insert into companycam_photos.detection_events as e
+                   (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
+                 select $1, $3, gen_random_uuid(), d.project_id, d.photo_id, d.id, 'deleted', d.model_version,
+                        d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type)
+                 from d
+             )
+             select count(*) as deleted from d"
+        )
+    };
+}
 /// Index: detections_pkey, detection_labels_pkey.
-const DELETE: Sql = sql!(
-    DELETE,
-    "with d as (
-         delete from companycam_photos.detections d where d.organization_id = $1 and d.id = any($2) returning d.*
-     ), label as (
-         delete from companycam_photos.detection_labels l
-         using d cross join lateral (
-             select distinct object ->> 'label' as label from jsonb_array_elements(d.results -> 'objects') object
-         ) o
-         where l.organization_id = $1 and l.label = o.label and l.photo_created_at = d.photo_created_at
-           and l.photo_id = d.photo_id and l.detection_id = d.id
-     ), event as (
-         insert into companycam_photos.detection_events as e
-           (organization_id, occurred_at, id, project_id, photo_id, detection_id, event_type, model_version, processing_time_ms, payload)
-         select d.organization_id, $3, gen_random_uuid(), d.project_id, d.photo_id, d.id, 'deleted', d.model_version,
-                d.processing_time_ms, jsonb_build_object('detection_type', d.detection_type)
-         from d
-     )
-     select count(*) as deleted from d"
+const DELETE: Sql = delete!(DELETE, "");
+/// Index: detections_pkey, detection_labels_pkey, feedback_detection_id_created_at_idx.
+const DELETE_UNREVIEWED: Sql = delete!(
+    DELETE_UNREVIEWED,
+    " and not exists (select from companycam_photos.feedback f where f.organization_id = $1 and f.detection_id = d.id offset 0)"
 );
 
-/// Deletes detections with the feedback on them; answers how many there were.
-pub(super) async fn delete(tx: &Tx, ids: &[DetectionId]) -> Result<i64> {
-    Ok(tx.query_one(&DELETE, &[tx.organization(), &ids, &now()]).await?.try_get("deleted")?)
+/// Deletes locked detections, with the feedback on them or only those without any; answers how many.
+pub(super) async fn delete(tx: &Tx, ids: &[DetectionId], reviewed_too: bool) -> Result<i64> {
+    let sql = if reviewed_too { &DELETE } else { &DELETE_UNREVIEWED };
+    tx.query_one(sql, &[tx.organization(), &ids, &now()]).await?.try_get("deleted").map_err(Error::from)
 }

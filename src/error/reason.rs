@@ -51,6 +51,10 @@ impl Precondition {
                 ErrorReason::ProjectNotEmpty,
                 "the project still has photos; delete them first, or archive the project",
             ),
+            Self::DetectionReviewed => (
+                ErrorReason::DetectionReviewed,
+                "people gave feedback on the detection; give its etag, or set include_reviewed, to delete that too",
+            ),
             Self::UserInUse => (ErrorReason::UserInUse, "photos refer to the user; delete them first"),
         }
     }

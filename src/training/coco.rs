@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::form::{Segmentation, Shape};
-use super::model::{Category, Cursor, Found, Photo, Plan, Stage};
+use super::model::{Category, Found, Photo, Plan, Stage};
 use super::split::Part;
 use crate::detection::Object;
 use crate::geometry::size_of;
@@ -12,7 +12,6 @@ use crate::geometry::size_of;
 struct Info<'a> {
     description: &'a str,
     version: &'a str,
-    date_created: String,
 }
 
 #[derive(Serialize)]
@@ -64,14 +63,10 @@ fn push(out: &mut Vec<u8>, first: bool, value: &impl Serialize) {
     super::lines::write(out, value);
 }
 
-/// Writes what stands before the first image.
-pub(super) fn begin(out: &mut Vec<u8>, cursor: &Cursor) {
+/// Writes what stands before the first image. It does not tell the time: equal data are equal bytes.
+pub(super) fn begin(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"info\":");
-    let info = Info {
-        description: "photometa training data",
-        version: env!("CARGO_PKG_VERSION"),
-        date_created: cursor.moment().to_string(),
-    };
+    let info = Info { description: "photometa training data", version: env!("CARGO_PKG_VERSION") };
     super::lines::write(out, &info);
     out.extend_from_slice(b",\n\"images\":[");
 }

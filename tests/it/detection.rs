@@ -19,11 +19,11 @@ async fn create(app: &App, detection: pb::Detection) -> Result<(pb::Detection, p
     Ok((answer.detection.unwrap(), outcome))
 }
 
-async fn review(app: &App, detection_id: &str, verdict: pb::Verdict) {
+async fn review(app: &App, detection_id: &str, verdict: pb::Verdict) -> pb::Detection {
     let feedback =
         pb::Feedback { detection_id: detection_id.to_owned(), verdict: verdict.into(), ..Default::default() };
     let request = pb::CreateFeedbackRequest { feedback: Some(feedback), detection_etag: String::new() };
-    app.feedback(A.as_member()).create_feedback(request).await.unwrap();
+    app.feedback(A.as_member()).create_feedback(request).await.unwrap().into_inner().detection.unwrap()
 }
 
 async fn events(app: &App) -> Vec<String> {

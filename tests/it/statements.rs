@@ -156,7 +156,7 @@ const CALLS: &[Call] = &[
     ("FeedbackService/BatchCreateFeedback", |size| json!({"feedback": feedback(size)}), 3),
     ("DetectionService/DeleteDetection", |_| json!({"id": id(2, 1001)}), 2),
     ("DetectionService/DeleteDetectionsByModel", |_| json!({"model_version": "model-2", "validate_only": true}), 1),
-    ("DetectionService/DeleteDetectionsByModel", |_| json!({"model_version": "model-2"}), 2),
+    ("DetectionService/DeleteDetectionsByModel", |_| json!({"model_version": "model-2"}), 3),
     ("PhotoService/DeletePhoto", |_| json!({"id": id(1, 1)}), 3),
     ("ProjectService/DeleteProject", |_| json!({"id": id(4, 2)}), 1),
     ("UserService/DeleteUser", |_| json!({"id": id(3, 2)}), 1),

@@ -1,6 +1,6 @@
 //! Statistics of detections: what they count, for whom, and how much of it.
 
-use photometa::pb;
+use photometa::pb::{self, object_edit::Edit};
 use prost::Message as _;
 use prost_types::{Duration, Timestamp};
 use tonic::Code;
@@ -151,9 +151,74 @@ async fn stats_tell_the_newest_verdicts_on_what_is_there() {
     assert_eq!(verdicts().await, (2, 2, 0, 0));
     review(&ids[0], pb::Verdict::Reject).await;
     assert_eq!(verdicts().await, (2, 1, 0, 1));
-    let request = pb::DeleteDetectionRequest { id: ids[0].clone(), ..Default::default() };
+    let request = pb::DeleteDetectionRequest { id: ids[0].clone(), include_reviewed: true, ..Default::default() };
     app.detections(A.as_service()).delete_detection(request).await.unwrap();
     assert_eq!(verdicts().await, (1, 1, 0, 0));
+}
+
+#[tokio::test]
+async fn stats_tell_which_version_of_a_model_is_better() {
+    let app = App::start().await;
+    let of_version = |version: &str| pb::Detection { model_version: version.to_owned(), ..detection("") };
+    let say = async |id: &str, verdict: pb::Verdict, edits: Vec<Edit>| {
+        let edits = edits.into_iter().map(|edit| pb::ObjectEdit { edit: Some(edit) }).collect();
+        let feedback =
+            pb::Feedback { detection_id: id.to_owned(), verdict: verdict.into(), edits, ..Default::default() };
+        let request = pb::CreateFeedbackRequest { feedback: Some(feedback), ..Default::default() };
+        app.feedback(A.as_member()).create_feedback(request).await.unwrap();
+    };
+    // The model's box is a half wide, from a quarter on: so much further to the right, half of it is in both.
+    let moved = |x| {
+        let r#box = Some(pb::BoundingBox { x, y: 0.25, width: 0.5, height: 0.25 });
+        vec![Edit::Move(pb::MoveObject { object_id: "o1".to_owned(), r#box })]
+    };
+    for (version, answers) in [
+        (
+            "cracks-1",
+            vec![(pb::Verdict::Correct, moved(0.5)), (pb::Verdict::Reject, vec![]), (pb::Verdict::Confirm, vec![])],
+        ),
+        (
+            "cracks-2",
+            vec![(pb::Verdict::Correct, moved(0.25)), (pb::Verdict::Confirm, vec![]), (pb::Verdict::Confirm, vec![])],
+        ),
+        ("cracks-3", vec![]),
+    ] {
+        put(&app, A, A.house, of_version(version), "2026-06-01T10:00Z").await;
+        for (verdict, edits) in answers {
+            let id = put(&app, A, A.house, of_version(version), "2026-06-01T10:00Z").await;
+            let corrected = !edits.is_empty();
+            say(&id, verdict, edits).await;
+            if corrected {
+                // What was corrected is confirmed: the model had it wrong all the same.
+                say(&id, pb::Verdict::Confirm, vec![]).await;
+            }
+        }
+    }
+
+    let by_version = pb::GetDetectionStatsRequest {
+        group_by: vec![pb::StatsGroup::ModelVersion.into()],
+        ..request(pb::StatsBucket::Day, "2026-06-01T00:00Z", "2026-06-01T12:00Z")
+    };
+    let answer = ask(&app, A.as_admin(), &by_version).await;
+
+    let rounded = |number: f64| (number * 1e9).round() / 1e9;
+    let found: Vec<_> = answer.buckets[0]
+        .groups
+        .iter()
+        .map(|group| {
+            let counts = (group.count, group.confirmed, group.corrected, group.rejected, group.moved_objects);
+            (counts, group.acceptance_rate.map(rounded), group.mean_iou.map(rounded))
+        })
+        .collect();
+    let third = |number: f64| Some(rounded(number / 3.0));
+    assert_eq!(
+        found,
+        [
+            ((4, 2, 0, 1, 1), third(1.0), third(1.0)),
+            ((4, 3, 0, 0, 1), third(2.0), Some(1.0)),
+            ((1, 0, 0, 0, 0), None, None)
+        ]
+    );
 }
 
 #[tokio::test]

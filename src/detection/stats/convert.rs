@@ -136,7 +136,11 @@ fn too_much(problem: String) -> Error {
 
 fn show(keys: &Keys, numbers: &Numbers) -> pb::DetectionStats {
     let Keys { detection_type, model_version, project_id } = keys;
-    let Numbers { count, objects, mean_confidence, processing_time_ms, confirmed, corrected, rejected } = *numbers;
+    let Numbers { count, objects, mean_confidence, processing_time_ms, confirmed, corrected, rejected, .. } = *numbers;
+    let Numbers { accepted, moved_objects, mean_iou, .. } = *numbers;
+    let reviewed = confirmed + corrected + rejected;
+    #[expect(clippy::cast_precision_loss, reason = "numbers of rows")]
+    let acceptance_rate = (reviewed > 0).then(|| accepted as f64 / reviewed as f64);
     let [p50, p95] = processing_time_ms.map_or([None; 2], |times| times.map(|time| Some(shown_duration(time))));
     pb::DetectionStats {
         keys: Some(pb::DetectionStatsKeys {
@@ -152,8 +156,8 @@ fn show(keys: &Keys, numbers: &Numbers) -> pb::DetectionStats {
         confirmed,
         corrected,
         rejected,
-        acceptance_rate: None,
-        moved_objects: 0,
-        mean_iou: None,
+        acceptance_rate,
+        moved_objects,
+        mean_iou,
     }
 }

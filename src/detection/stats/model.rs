@@ -69,6 +69,12 @@ pub struct Numbers {
     pub corrected: i64,
     /// Newest verdicts: reject.
     pub rejected: i64,
+    /// Confirmed as the model had them.
+    pub accepted: i64,
+    /// Objects that people moved.
+    pub moved_objects: i64,
+    /// Mean overlap of those, before and after.
+    pub mean_iou: Option<f64>,
 }
 
 /// A group in a bucket, where there is any detection.

@@ -26,6 +26,9 @@ impl TryFrom<Row> for Cell {
             confirmed: row.try_get("confirmed")?,
             corrected: row.try_get("corrected")?,
             rejected: row.try_get("rejected")?,
+            accepted: row.try_get("accepted")?,
+            moved_objects: row.try_get("moved_objects")?,
+            mean_iou: row.try_get("mean_iou")?,
         };
         let bucket: i32 = row.try_get("bucket")?;
         Ok(Self { bucket: usize::try_from(bucket).unwrap_or_default(), keys, numbers })
@@ -44,13 +47,16 @@ macro_rules! cells {
                     percentile_disc(array[0.5, 0.95]) within group (order by d.processing_time_ms) as processing_time_ms,
                     count(*) filter (where d.verdict = 'confirm') as confirmed,
                     count(*) filter (where d.verdict = 'correct') as corrected,
-                    count(*) filter (where d.verdict = 'reject') as rejected
+                    count(*) filter (where d.verdict = 'reject') as rejected,
+                    count(*) filter (where d.verdict = 'confirm' and d.untouched) as accepted,
+                    coalesce(sum(d.moved_objects), 0)::bigint as moved_objects, sum(d.moved_iou) / sum(d.moved_objects) as mean_iou
              from (
                  select width_bucket(d.created_at, $2::timestamptz[]) - 1 as bucket,
                         case when $5 then d.detection_type end as detection_type,
                         case when $6 then d.model_version end as model_version,
                         case when $7 then d.project_id end as project_id,
-                        d.object_count, d.confidence, d.processing_time_ms, d.user_feedback->>'verdict' as verdict
+                        d.object_count, d.confidence, d.processing_time_ms, d.user_feedback->>'verdict' as verdict,
+                        d.corrections is null as untouched, d.moved_objects, d.moved_iou
                  from companycam_photos.detections d
                  where d.organization_id = $1 and d.created_at >= $3 and d.created_at < $4",
             $projects,

@@ -133,6 +133,74 @@ async fn delete_detection_asks_for_a_fresh_etag() {
 }
 
 #[tokio::test]
+async fn delete_detection_by_a_machine_spares_feedback_that_it_has_not_seen() {
+    let app = App::start().await;
+    let stored = app.photo(A, "1.jpg").await;
+    let first = app.detection(A, &stored.id).await;
+    let given = review(&app, &first.id, pb::Verdict::Reject).await;
+    let feedback = pb::Feedback {
+        detection_id: first.id.clone(),
+        verdict: pb::Verdict::Retract.into(),
+        retracts_id: given.user_feedback.unwrap().feedback_id,
+        ..Default::default()
+    };
+    let request = pb::CreateFeedbackRequest { feedback: Some(feedback), ..Default::default() };
+    app.feedback(A.as_admin()).create_feedback(request).await.unwrap();
+    let before = app.rows().await;
+
+    // What was taken back was said all the same.
+    let blind = pb::DeleteDetectionRequest { id: first.id.clone(), ..Default::default() };
+    let status = app.detections(A.as_service()).delete_detection(blind.clone()).await.unwrap_err();
+    assert_error(&status, Code::FailedPrecondition, "DETECTION_REVIEWED");
+    assert_eq!(app.rows().await, before);
+    let model_version = first.model_version.clone();
+    let rollback = pb::DeleteDetectionsByModelRequest { model_version, ..Default::default() };
+    let kept = app.detections(A.as_service()).delete_detections_by_model(rollback).await.unwrap().into_inner();
+    assert_eq!((kept.deleted, kept.kept_reviewed, kept.remaining), (0, 1, 0));
+    assert_eq!(app.rows().await, before);
+    let asked = pb::DeleteDetectionRequest { include_reviewed: true, ..blind };
+    app.detections(A.as_service()).delete_detection(asked).await.unwrap();
+
+    assert_eq!(app.count("select count(*) from companycam_photos.feedback").await, 0);
+}
+
+#[tokio::test]
+async fn delete_detections_by_model_goes_on_where_its_time_was_up() {
+    let app = App::start().await;
+    let stored = app.photo(A, "1.jpg").await;
+    for chunk in 0..5 {
+        let detections =
+            (0..500).map(|number| pb::Detection { run_id: Some(format!("{chunk}-{number}")), ..detection(&stored.id) });
+        let request = pb::BatchCreateDetectionsRequest { detections: detections.collect(), partial: false };
+        let answer = app.detections(A.as_service()).batch_create_detections(request).await.unwrap().into_inner();
+        let one = answer.results[250].detection.as_ref().unwrap();
+        review(&app, &one.id, pb::Verdict::Confirm).await;
+    }
+    // Somebody holds a detection of the second chunk: it is reached, and the time passes there.
+    let held = "select id from companycam_photos.detections where run_id = '1-7' for update";
+    let mut holder = crate::cluster::connect(&app.database.superuser()).await;
+    let transaction = holder.transaction().await.unwrap();
+    transaction.query_one(held, &[]).await.unwrap();
+    let request = pb::DeleteDetectionsByModelRequest { model_version: "cracks-1".to_owned(), ..Default::default() };
+    let timed = || {
+        let mut timed = tonic::Request::new(request.clone());
+        timed.set_timeout(std::time::Duration::from_secs(2));
+        timed
+    };
+    let late = app.detections(A.as_service()).delete_detections_by_model(timed()).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    let after_one = app.count("select count(*) from companycam_photos.detections").await;
+    transaction.rollback().await.unwrap();
+
+    let answer = app.detections(A.as_service()).delete_detections_by_model(request.clone()).await.unwrap().into_inner();
+
+    // The first chunk had gone for good; two reviewed ones of it were passed over.
+    assert_eq!(after_one, 2500 - 1000);
+    assert_eq!((answer.deleted, answer.kept_reviewed, answer.remaining), (2500 - 1000 - 5, 5, 0));
+    assert_eq!(app.count("select count(*) from companycam_photos.feedback").await, 5);
+}
+
+#[tokio::test]
 async fn delete_detections_by_model_keeps_what_people_reviewed() {
     let app = App::start().await;
     let (stored, foreign) = (app.photo(A, "1.jpg").await, app.photo(B, "1.jpg").await);

@@ -208,8 +208,15 @@ fn count(rows: &[&Row]) -> pb::DetectionStats {
         confirmed: of(pb::Verdict::Confirm),
         corrected: of(pb::Verdict::Correct),
         rejected: of(pb::Verdict::Reject),
-        ..Default::default()
+        acceptance_rate: share(of(pb::Verdict::Confirm), rows.iter().filter(|row| row.verdict.is_some()).count()),
+        moved_objects: 0,
+        mean_iou: None,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn share(part: i64, all: usize) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
 }
 
 fn mean(rows: &[&Row]) -> Option<f64> {

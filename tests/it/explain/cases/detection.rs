@@ -138,16 +138,23 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "DetectionService/DeleteDetection",
-        r#"{"id": "$doomed_detection"}"#,
-        &[("detection::query::LOCK", "detections_pkey"), ("detection::write::DELETE", "detections_pkey")],
+        r#"{"id": "$doomed_detection", "include_reviewed": true}"#,
+        &[
+            ("detection::query::LOCK", "detections_pkey"),
+            ("detection::write::DELETE", "detections_pkey"),
+            ("detection::write::DELETE", "detection_labels_pkey"),
+        ],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "model-1", "validate_only": true}"#,
-        &[(
-            "detection::query::COUNT_OF_MODEL",
-            "detections_model_version_created_at_idx or detections_model_photo_created_at_idx",
-        )],
+        &[
+            (
+                "detection::query::COUNT_OF_MODEL",
+                "detections_model_version_created_at_idx or detections_model_photo_created_at_idx",
+            ),
+            ("detection::query::COUNT_OF_MODEL", "feedback_detection_id_created_at_idx"),
+        ],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
@@ -160,15 +167,19 @@ pub const CASES: &[Case] = &[
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "$doomed_model", "include_reviewed": true}"#,
-        &[("detection::query::OF_MODEL", ANY), ("detection::write::DELETE", "detections_pkey")],
+        &[
+            ("detection::query::OF_MODEL", "detections_model_version_created_at_idx"),
+            ("detection::write::DELETE", "detections_pkey"),
+        ],
     ),
     case(
         "DetectionService/DeleteDetectionsByModel",
         r#"{"model_version": "$doomed_model", "types": ["DETECTION_TYPE_DAMAGE"]}"#,
-        &[(
-            "detection::query::OF_MODEL",
-            "detections_model_photo_created_at_idx or detections_model_version_created_at_idx",
-        )],
+        &[
+            ("detection::query::OF_MODEL", "detections_model_version_created_at_idx"),
+            ("detection::write::DELETE_UNREVIEWED", "detections_pkey"),
+            ("detection::write::DELETE_UNREVIEWED", "feedback_detection_id_created_at_idx"),
+        ],
     ),
     case(
         "DetectionService/GetDetectionStats",
