@@ -170,7 +170,9 @@ impl Export {
             if begins {
                 self.photo(photo);
             }
-            self.cursor.sums.1 = self.cursor.sums.1.wrapping_add(mark(photo, one));
+            if photo.size.is_some() {
+                self.cursor.sums.1 = self.cursor.sums.1.wrapping_add(mark(photo, one));
+            }
             self.cursor.detection = Some(one.place());
             if let Some(size) = photo.size.filter(|_| self.cursor.stage != Stage::Images) {
                 self.detection(photo, size, one, begins)?;

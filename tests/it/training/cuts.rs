@@ -102,7 +102,7 @@ async fn compare_one_by_one(
         assert!(joined.0.len() < 1000);
     }
 
-    assert!(joined.0.len() > 3, "only {} messages", joined.0.len());
+    assert!(joined.0.len() > 1, "only {} messages", joined.0.len());
     assert!(joined.bytes() == whole.bytes(), "another export, in {} messages", joined.0.len());
     assert_eq!((joined.progress(), skipped(&joined.0)), (whole.progress(), skipped(&whole.0)));
 }
@@ -188,11 +188,11 @@ async fn export_is_of_its_moment_whatever_happens_between_its_messages() {
 async fn page_may_end_inside_of_a_photo_and_an_export_too() {
     let app = App::start().await;
     // More detections than are read at once, and more bytes.
-    fill(&app, A, &[(1, 1), (1100, 1), (3, 200), (1, 1)], 60).await;
+    fill(&app, A, &[(1, 1), (1100, 1), (3, 70), (1, 1)], 60).await;
 
     for request in [everything(), in_lines(everything())] {
         let whole = export(&app, A.as_admin(), request.clone()).await.unwrap();
-        assert_eq!(whole.progress().annotations, 1702);
+        assert_eq!(whole.progress().annotations, 1312);
         compare_one_by_one(&app, &whole, &request, async |_| {}).await;
         if request == everything() {
             let ids: Vec<_> =

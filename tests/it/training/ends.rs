@@ -7,10 +7,12 @@ use photometa::auth::token::Claims;
 use photometa::pb;
 use photometa::pb::feedback_service_client::FeedbackServiceClient;
 use tokio_stream::StreamExt as _;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::{everything, export, in_lines};
-use crate::harness::{A, App, reason, sign};
+use crate::harness::{A, App, Bearer, reason, sign, token};
 
 type Answers = Streaming<pb::ExportTrainingDataResponse>;
 
@@ -31,6 +33,13 @@ async fn fill(app: &App) {
     super::cuts::fill(app, A, &[(60, 60); 40], 0).await;
 }
 
+/// A client with a connection of its own: what nobody reads takes the connection's share.
+async fn apart(app: &App) -> FeedbackServiceClient<InterceptedService<Channel, Bearer>> {
+    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let bearer = Bearer::new(&format!("Bearer {}", token(A.as_admin())));
+    FeedbackServiceClient::new(InterceptedService::new(channel, bearer))
+}
+
 fn told(end: Option<Status>) -> (Code, String) {
     let status = end.unwrap();
     (status.code(), reason(&status))
@@ -44,8 +53,8 @@ async fn slow_readers_hold_no_connection_and_a_draining_server_ends_their_stream
     let mut streams = Vec::new();
     // More than there are connections.
     for _ in 0..12 {
-        let mut answers =
-            app.feedback(A.as_admin()).export_training_data(in_lines(everything())).await.unwrap().into_inner();
+        let mut client = apart(&app).await;
+        let mut answers = client.export_training_data(in_lines(everything())).await.unwrap().into_inner();
         let first = answers.next().await.unwrap().unwrap();
         streams.push((first, answers));
     }
