@@ -130,6 +130,6 @@ pub(super) fn annotation(
 
 /// Writes a category.
 pub(super) fn category(out: &mut Vec<u8>, first: bool, category: &Category) {
-    let Category { id, name, supercategory } = category;
+    let Category { id, name, supercategory, created_at: _ } = category;
     push(out, first, &Kind { id: id.unwrap_or_default(), name, supercategory });
 }

@@ -32,6 +32,12 @@ pub(crate) fn export(
         frame: if frame == pb::ImageFrame::Stored { Picture::Stored } else { Picture::Upright },
         split: split.map(|split| self::split(&mut checks, &At::REQUEST.field("split"), split)),
     };
+    if ![None, Some("confirm"), Some("correct"), Some(REJECT)].into_iter().any(|verdict| plan.wants(verdict)) {
+        checks.refuse(
+            &At::REQUEST.field("filter").field("user_confirmed"),
+            "fits none of the verdicts that are asked for",
+        );
+    }
     checks.finish()?;
     let (binding, cursor) = pages.resume(caller, "resume_token", &resume_token, &scope)?;
     Ok((plan, binding, cursor))
@@ -132,6 +138,7 @@ pub(crate) fn categories(request: pb::RegisterCategoriesRequest) -> Result<Vec<C
             id,
             name: checks.text(&at.field("name"), name, 1..=200),
             supercategory: checks.text(&at.field("supercategory"), supercategory, 0..=200),
+            created_at: None,
         }
     });
     let read = read.collect();
@@ -150,6 +157,6 @@ pub(crate) fn page_of(pages: &Pages, caller: &Caller, request: &pb::ListCategori
 
 /// Shows a category.
 pub(crate) fn shown(category: Category) -> pb::Category {
-    let Category { id, name, supercategory } = category;
+    let Category { id, name, supercategory, created_at: _ } = category;
     pb::Category { id, name, supercategory }
 }

@@ -7,6 +7,9 @@ use super::model::Photo;
 use crate::detection::{Object, Outline};
 use crate::geometry::{Picture, Rectangle, pixels, size_of};
 
+/// Most characters of a label.
+const MAX_LABEL: usize = 200;
+
 /// An object's place in pixels.
 #[derive(Debug)]
 pub(super) struct Shape<'a> {
@@ -66,9 +69,23 @@ struct Mask {
     size: [f64; 2],
 }
 
-/// A hundred-thousandth of a pixel is enough, and short to write.
+/// A millionth of a pixel is enough, and short to write.
 fn rounded(number: f64) -> f64 {
-    (number * 1e5).round() / 1e5
+    (number * 1e6).round() / 1e6
+}
+
+/// Whether an object has a place.
+pub(super) fn is_placed(object: &Object) -> bool {
+    object.bounding_box.is_some() || object.polygon.is_some()
+}
+
+/// The label by which an object is numbered. What was not written by the service may have none, or a longer one.
+pub(super) fn label(object: &Object) -> &str {
+    match object.label.char_indices().nth(MAX_LABEL) {
+        _ if object.label.is_empty() => "unlabelled",
+        Some((end, _)) => &object.label[..end],
+        None => &object.label,
+    }
 }
 
 /// The place of an object in a picture of its photo, whose size is known; none of an object without a place. `stays`: it is
@@ -91,10 +108,12 @@ pub(super) fn shape<'a>(
     let rings: Vec<Vec<f64>> = outlines.map(ring).collect();
     let found = object.bounding_box.map(place).or_else(|| around(&rings))?;
     let (width, height) = size_of(picture, stored, photo.orientation);
-    let bbox = [found.x, found.y, found.width, found.height].map(rounded);
+    let (x, y) = (rounded(found.x).clamp(0.0, width), rounded(found.y).clamp(0.0, height));
+    let bbox = [x, y, rounded(found.width.min(width - x)), rounded(found.height.min(height - y))];
     let mask = attributes.segmentation.filter(|kept| {
-        let fits = |mask: Mask| mask.size == [height, width];
-        rings.is_empty() && stays && serde_json::from_str(kept.get()).is_ok_and(fits)
+        let fits = |mask: Mask| (mask.size[0] - height).abs() < 0.5 && (mask.size[1] - width).abs() < 0.5;
+        let told = is_told(picture, stored, photo.orientation);
+        rings.is_empty() && stays && told && serde_json::from_str(kept.get()).is_ok_and(fits)
     });
     let measured = Attributes::number(attributes.area).filter(|area| stays && *area >= 0.0);
     let area = measured.unwrap_or_else(|| {
@@ -104,6 +123,13 @@ pub(super) fn shape<'a>(
     let iscrowd = u8::from(Attributes::number(attributes.iscrowd).is_some_and(|flag| flag != 0.0));
     let segmentation = mask.map_or(Segmentation::Rings(rings), Segmentation::Mask);
     Some(Shape { bbox, segmentation, area, iscrowd })
+}
+
+/// Whether a mask that has the size of a picture is one of it: the stored image and the upright one may have the same size,
+/// and models see the stored one.
+fn is_told(picture: Picture, (width, height): (f64, f64), orientation: i16) -> bool {
+    let turned = size_of(Picture::Upright, (width, height), orientation) != (width, height);
+    picture == Picture::Stored || turned || orientation == 1
 }
 
 /// The box around outlines.

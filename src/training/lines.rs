@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::form::{Segmentation, Shape};
+use super::form::{Segmentation, Shape, label};
 use super::model::{Found, Photo, Plan};
 use super::split::Part;
 use crate::detection::Object;
@@ -99,7 +99,7 @@ pub(super) fn object(
     }
     let line = Line {
         object_id: &object.object_id,
-        label: &object.label,
+        label: label(object),
         category_id,
         confidence: object.confidence,
         bbox,

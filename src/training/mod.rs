@@ -8,6 +8,7 @@ mod labels;
 mod lines;
 mod model;
 mod query;
+mod ranges;
 mod reader;
 mod split;
 mod stream;

@@ -119,11 +119,15 @@ pub(crate) struct Cursor {
     pub(crate) photo: Option<Key>,
     /// The last detection that is done of a photo behind it.
     pub(crate) detection: Option<Inner>,
+    /// Something of that photo is written: it is counted, and its line has begun.
+    pub(crate) open: bool,
     /// The number of the image in this pass.
     pub(crate) image: i64,
     /// Sums over what the first pass saw, and this one.
     pub(crate) sums: (u64, u64),
     pub(crate) counts: Counts,
+    /// The first and last of each run of numbers that were given to labels since the moment and are in this export.
+    pub(crate) late: Vec<(i32, i32)>,
 }
 
 /// What was written and left out.
@@ -145,9 +149,11 @@ impl Cursor {
             stage: if plan.coco { Stage::Images } else { Stage::Objects },
             photo: None,
             detection: None,
+            open: false,
             image: 0,
             sums: (0, 0),
             counts: Counts::default(),
+            late: Vec::new(),
         }
     }
 
@@ -158,7 +164,7 @@ impl Cursor {
 
     /// The beginning of another pass.
     pub(crate) fn enter(&mut self, stage: Stage) {
-        (self.stage, self.photo, self.detection, self.image) = (stage, None, None, 0);
+        (self.stage, self.photo, self.detection, self.open, self.image) = (stage, None, None, false, 0);
         self.sums.1 = 0;
     }
 }
@@ -169,6 +175,8 @@ pub(crate) struct Category {
     pub(crate) id: Option<i32>,
     pub(crate) name: String,
     pub(crate) supercategory: String,
+    /// When it got its number; none before.
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 /// The numbers of labels, by label.

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::model::{Category, Found, Inner, Key, Photo, Plan};
 use crate::db::{Page, Source, Sql, Tx};
 use crate::detection;
-use crate::error::{Error, Result};
+use crate::error::{Error, OnConstraint as _, Resource, Result};
 use crate::id::PhotoId;
 use crate::{source, sql};
 
@@ -91,8 +91,12 @@ pub(super) async fn photos(
         );
         page.order_by("k.key", "k.id");
     } else {
-        page.draft.sql("companycam_photos.photos p where p.organization_id = $1 and p.created_at < ").value(as_of);
+        let named = !photo_ids.is_empty();
+        page.draft.sql(if named { "(select p.* from " } else { "" });
+        page.draft.sql("companycam_photos.photos p where p.organization_id = $1");
         page.draft.among("p.id", photo_ids);
+        page.draft.sql(if named { " offset 0) p where true" } else { "" });
+        page.draft.sql(" and p.created_at < ").value(as_of);
         page.draft.among("p.project_id", project_ids);
         page.after("p.created_at", "p.id");
         page.order_and_limit("p.created_at", "p.id");
@@ -179,18 +183,27 @@ impl TryFrom<Row> for Found {
 /// Index: categories_category_id_key.
 const LABELS: Sql = sql!(
     LABELS,
-    "select c.category_id, c.name, c.supercategory from companycam_photos.categories c
+    "select c.category_id, c.name, c.supercategory, c.created_at from companycam_photos.categories c
      where c.organization_id = $1 and c.category_id > $2 order by c.category_id limit $3"
 );
 
 /// Lists at most `limit` categories with higher numbers than `after`.
 pub(super) async fn labels(tx: &Tx, after: i32, limit: i64) -> Result<Vec<Category>> {
     let rows = tx.query(&LABELS, &[tx.organization(), &after, &limit]).await?;
-    let read = |row: Row| {
-        let id: i32 = row.try_get("category_id")?;
-        Ok(Category { id: Some(id), name: row.try_get("name")?, supercategory: row.try_get("supercategory")? })
-    };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(Category::try_from).collect()
+}
+
+impl TryFrom<Row> for Category {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: Some(row.try_get("category_id")?),
+            name: row.try_get("name")?,
+            supercategory: row.try_get("supercategory")?,
+            created_at: Some(row.try_get("created_at")?),
+        })
+    }
 }
 
 /// Index: none.
@@ -198,26 +211,31 @@ const LOCK_LABELS: Sql = sql!(
     LOCK_LABELS,
     "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('categories ' || $1::uuid::text, 0))"
 );
+/// Index: none.
+const AWAIT_LABELS: Sql = sql!(
+    AWAIT_LABELS,
+    "select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended('categories ' || $1::uuid::text, 0))"
+);
 /// Index: categories_pkey.
 const NAMED: Sql = sql!(
     NAMED,
-    "select c.category_id, c.name, c.supercategory from companycam_photos.categories c
+    "select c.category_id, c.name, c.supercategory, c.created_at from companycam_photos.categories c
      where c.organization_id = $1 and c.name = any($2)"
 );
-/// Those that are taken of some numbers, and the highest of all.
+/// Those that are taken of some numbers, and the highest one below a bound.
 ///
 /// Index: categories_category_id_key.
 const TAKEN: Sql = sql!(
     TAKEN,
     "select array(select c.category_id from companycam_photos.categories c where c.organization_id = $1 and c.category_id = any($2)) as taken,
-            (select c.category_id from companycam_photos.categories c where c.organization_id = $1
+            (select c.category_id from companycam_photos.categories c where c.organization_id = $1 and c.category_id < $3
              order by c.category_id desc limit 1) as highest"
 );
 /// Index: none.
 const ADD_LABELS: Sql = sql!(
     ADD_LABELS,
     "insert into companycam_photos.categories as c (organization_id, name, category_id, supercategory, created_at)
-     select $1, u.*, $5 from unnest($2::text[], $3::int[], $4::text[]) u"
+     select $1, u.* from unnest($2::text[], $3::int[], $4::text[], $5::timestamptz[]) u"
 );
 
 /// Waits until nobody else adds categories of the organization, until the transaction ends.
@@ -225,27 +243,34 @@ pub(super) async fn lock_labels(tx: &Tx) -> Result<()> {
     tx.query(&LOCK_LABELS, &[tx.organization()]).await.map(drop)
 }
 
+/// Waits until nobody is about to add some.
+pub(super) async fn await_labels(tx: &Tx) -> Result<()> {
+    tx.query(&AWAIT_LABELS, &[tx.organization()]).await.map(drop)
+}
+
 /// Reads the categories of labels that have one.
 pub(super) async fn named(tx: &Tx, names: &[&str]) -> Result<HashMap<String, Category>> {
     let rows = tx.query(&NAMED, &[tx.organization(), &names]).await?;
-    let read = |row: Row| {
-        let name: String = row.try_get("name")?;
-        let id: i32 = row.try_get("category_id")?;
-        Ok((name.clone(), Category { id: Some(id), name, supercategory: row.try_get("supercategory")? }))
-    };
+    let read = |row: Row| Category::try_from(row).map(|category| (category.name.clone(), category));
     rows.into_iter().map(read).collect()
 }
 
-/// Which of some numbers are taken, and the highest number of all.
-pub(super) async fn taken(tx: &Tx, ids: &[i32]) -> Result<(Vec<i32>, Option<i32>)> {
-    let row = tx.query_one(&TAKEN, &[tx.organization(), &ids]).await?;
+/// Which of some numbers are taken, and the highest number below `bound`.
+pub(super) async fn taken(tx: &Tx, ids: &[i32], bound: i32) -> Result<(Vec<i32>, Option<i32>)> {
+    let row = tx.query_one(&TAKEN, &[tx.organization(), &ids, &bound]).await?;
     Ok((row.try_get("taken")?, row.try_get("highest")?))
 }
 
 /// Adds categories.
-pub(super) async fn add_labels(tx: &Tx, new: &[Category], at: Timestamp) -> Result<()> {
+///
+/// # Errors
+/// [`Error::NotFound`] when the organization is not there.
+pub(super) async fn add_labels(tx: &Tx, new: &[Category]) -> Result<()> {
     let names: Vec<_> = new.iter().map(|category| &category.name).collect();
     let ids: Vec<_> = new.iter().map(|category| category.id).collect();
     let supercategories: Vec<_> = new.iter().map(|category| &category.supercategory).collect();
-    tx.query(&ADD_LABELS, &[tx.organization(), &names, &ids, &supercategories, &at]).await.map(drop)
+    let times: Vec<_> = new.iter().map(|category| category.created_at).collect();
+    let added = tx.query(&ADD_LABELS, &[tx.organization(), &names, &ids, &supercategories, &times]).await;
+    let gone = || Error::NotFound(Resource::Organization, tx.organization().to_string());
+    added.on_constraint("categories_organization_id_fkey", gone).map(drop)
 }

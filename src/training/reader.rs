@@ -18,7 +18,7 @@ use crate::id::PhotoId;
 const PHOTOS: i64 = 500;
 /// Most detections of them that are read at once, and their bytes as PostgreSQL keeps them.
 const ROWS: i64 = 1000;
-const BYTES: i64 = 2 * 1024 * 1024;
+const BYTES: i64 = 1024 * 1024;
 /// The same where only photos are of interest.
 const BARE_ROWS: i64 = 10_000;
 
@@ -28,8 +28,6 @@ pub(super) struct Entry {
     pub(super) photo: Photo,
     /// In their order.
     pub(super) found: Vec<Found>,
-    /// These are its first ones.
-    pub(super) begins: bool,
     /// These are its last ones.
     pub(super) ends: bool,
 }
@@ -65,7 +63,8 @@ impl Reader {
     /// Reads on from a place.
     ///
     /// # Errors
-    /// Why the database cannot.
+    /// Why the database cannot. [`Error::ConcurrentChange`] when the photo that was begun is gone: what is written of it
+    /// cannot be ended.
     pub(super) async fn read(&self, place: Place) -> Result<Batch> {
         self.db.scoped(&self.caller.in_time(), Access::Read, async |tx| self.batch(&tx, place).await).await
     }
@@ -81,6 +80,9 @@ impl Reader {
                 && self.plan.split.as_ref().is_none_or(|split| split.takes(photo))
         };
         let photos: Vec<Photo> = photos.into_iter().filter(takes).collect();
+        if begun.is_some_and(|(id, ..)| photos.iter().all(|photo| photo.id != id)) {
+            return Err(changed());
+        }
         if photos.is_empty() {
             return Ok(Batch { entries: Vec::new(), next: behind_all });
         }
@@ -133,10 +135,10 @@ fn assemble(
         let mut found = of_photo.remove(&photo.id).unwrap_or_default();
         found.sort_unstable_by_key(|one| (one.created_at, one.id));
         let key = (photo.created_at.as_microsecond(), photo.id);
-        let begins = begun.is_none_or(|(id, ..)| id != photo.id);
+        let goes_on = begun.is_some_and(|(id, ..)| id == photo.id);
         let ends = cut.is_none_or(|(id, ..)| id != photo.id);
-        if !(found.is_empty() && begins) {
-            entries.push(Entry { photo, found, begins, ends });
+        if goes_on || !found.is_empty() {
+            entries.push(Entry { photo, found, ends });
         }
         if !ends {
             return Batch { entries, next: Some((done, cut)) };

@@ -50,7 +50,7 @@ impl Split {
         let mut first = [0; 8];
         first.copy_from_slice(&context.finish().as_ref()[..8]);
         // The top 64 bits as a fraction of 1, in percent.
-        let percent = u128::from(u64::from_be_bytes(first)) * 100 >> 64;
+        let percent = (u128::from(u64::from_be_bytes(first)) * 100) >> 64;
         let (validation, test) = (u128::from(self.validation), u128::from(self.test));
         match percent {
             _ if percent < validation => Part::Validation,

@@ -1,6 +1,8 @@
 //! One stream of ExportTrainingData: passes over the rows, written as they come, cut into messages. Behind each message
 //! stands all that is needed to go on.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +12,15 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tracing::Instrument as _;
 
-use super::form::{Attributes, shape};
+use super::form::{Attributes, is_placed, label, shape};
 use super::model::{Category, Cursor, Found, Labels, Photo, Plan, REJECT, Skipped, Stage};
+use super::ranges::Ranges;
 use super::reader::{Batch, Entry, Reader, ahead, changed, mark};
 use super::{coco, convert, labels, lines};
 use crate::auth::Caller;
 use crate::db::Db;
 use crate::detection::Object;
-use crate::error::Result;
-use crate::id::now;
+use crate::error::{Error, Result};
 use crate::page::{Binding, Pages};
 use crate::pb;
 use crate::streaming::{at, stopped};
@@ -29,8 +31,6 @@ const CHUNK: usize = 256 * 1024;
 const MAX_SKIPPED: usize = 1000;
 /// How long a stream says nothing at most.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How many categories are written at a time.
-const CATEGORIES: i64 = 1000;
 
 type Answer = Result<pb::ExportTrainingDataResponse, Status>;
 
@@ -61,7 +61,7 @@ impl Exporter {
             let end = tokio::select! {
                 // Whatever runs is dropped.
                 () = out.closed() => return,
-                () = at(deadline) => Err(crate::error::Error::Deadline),
+                () = at(deadline) => Err(Error::Deadline),
                 error = stop => Err(error),
                 end = run => end,
             };
@@ -83,6 +83,8 @@ struct Export {
     plan: Arc<Plan>,
     out: mpsc::Sender<Answer>,
     labels: Labels,
+    /// Numbers of this export that were given since its moment.
+    late: Ranges,
     cursor: Cursor,
     /// What is written and not sent.
     buffer: Vec<u8>,
@@ -98,12 +100,14 @@ impl Export {
         cursor: Option<Cursor>,
         out: mpsc::Sender<Answer>,
     ) -> Result<Self> {
+        let caller = caller.streaming();
         let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
         let cursor = if let Some(cursor) = cursor {
             cursor
         } else {
+            let moment = labels::moment(&db, &caller).await?;
             let seen = db.in_time().await?.max(caller.after);
-            let cursor = Cursor::begin(&plan, now(), seen.map(|position| position.to_string()));
+            let cursor = Cursor::begin(&plan, moment, seen.map(|position| position.to_string()));
             if plan.coco {
                 coco::begin(&mut buffer);
             }
@@ -111,10 +115,10 @@ impl Export {
         };
         // Whoever reads shows what was there when it began.
         let after = cursor.lsn.as_deref().and_then(|position| position.parse().ok()).max(caller.after);
-        let caller = Caller { after, ..caller.streaming() };
+        let caller = Caller { after, ..caller };
         let labels = labels::all(&db, &caller).await?;
-        let (plan, sent) = (Arc::new(plan), Instant::now());
-        Ok(Self { db, caller, pages, binding, plan, out, labels, cursor, buffer, skipped: Vec::new(), sent })
+        let (plan, sent, late) = (Arc::new(plan), Instant::now(), Ranges::from(cursor.late.clone()));
+        Ok(Self { db, caller, pages, binding, plan, out, labels, late, cursor, buffer, skipped: Vec::new(), sent })
     }
 
     async fn run(mut self) -> Result<()> {
@@ -134,21 +138,25 @@ impl Export {
     async fn pass(&mut self) -> Result<()> {
         let reader = Reader::new(&self.db, &self.caller, &self.plan, &self.cursor);
         let mut batches = ahead(reader, (self.cursor.photo, self.cursor.detection));
+        let mut ended = false;
         while let Some(batch) = batches.recv().await {
             let Batch { entries, next } = batch?;
             self.number(&entries).await?;
             for entry in &entries {
                 self.entry(entry).await?;
             }
-            if let Some((photo, detection)) = next {
-                (self.cursor.photo, self.cursor.detection) = (photo, detection);
+            match next {
+                Some((photo, detection)) => (self.cursor.photo, self.cursor.detection) = (photo, detection),
+                None => ended = true,
             }
             if self.sent.elapsed() > SILENCE {
                 self.send().await?;
             }
         }
-        let first = self.cursor.stage == Stage::Images || !self.plan.coco;
-        if first {
+        if !ended {
+            return Err(Error::Internal("the rows of an export ended early".to_owned()));
+        }
+        if self.is_first_pass() {
             self.cursor.sums.0 = self.cursor.sums.1;
             return Ok(());
         }
@@ -156,55 +164,61 @@ impl Export {
     }
 
     /// Writes what was found on a photo.
-    async fn entry(&mut self, Entry { photo, found, begins, ends }: &Entry) -> Result<()> {
-        let Some(size) = photo.size else {
-            if *begins {
-                self.cursor.counts.skipped_photos += 1;
-                self.skipped.push(Skipped::Photo(photo.id));
+    async fn entry(&mut self, Entry { photo, found, ends }: &Entry) -> Result<()> {
+        for one in found {
+            let begins = !std::mem::replace(&mut self.cursor.open, true);
+            if begins {
+                self.photo(photo);
             }
-            self.cursor.detection = found.last().map(|last| last.place());
-            return self.behind(photo, *ends).await;
-        };
-        if *begins {
-            self.cursor.image += 1;
-            let first_pass = self.cursor.stage == Stage::Images || !self.plan.coco;
-            self.cursor.counts.images += i64::from(first_pass);
-            match self.cursor.stage {
-                Stage::Images => coco::image(&mut self.buffer, self.cursor.image, photo, size, &self.plan),
-                Stage::Objects if !self.plan.coco => lines::begin(&mut self.buffer, photo, size, &self.plan),
-                _ => {}
+            if photo.size.is_some() {
+                self.cursor.sums.1 = self.cursor.sums.1.wrapping_add(mark(photo, one));
             }
-        }
-        for (place, one) in found.iter().enumerate() {
-            self.cursor.sums.1 = self.cursor.sums.1.wrapping_add(mark(photo, one));
             self.cursor.detection = Some(one.place());
-            if self.cursor.stage != Stage::Images {
-                self.detection(photo, size, one, *begins && place == 0);
+            if let Some(size) = photo.size.filter(|_| self.cursor.stage != Stage::Images) {
+                self.detection(photo, size, one, begins)?;
                 self.send_if_full().await?;
             }
         }
-        if *ends && !self.plan.coco {
-            self.buffer.extend_from_slice(b"]}\n");
-        }
-        self.behind(photo, *ends).await
-    }
-
-    /// Is behind a photo, if it ends.
-    async fn behind(&mut self, photo: &Photo, ends: bool) -> Result<()> {
-        if ends {
+        if *ends {
+            if self.cursor.open && photo.size.is_some() && !self.plan.coco {
+                self.buffer.extend_from_slice(b"]}\n");
+            }
             self.cursor.photo = Some((photo.created_at.as_microsecond(), photo.id));
-            self.cursor.detection = None;
+            (self.cursor.detection, self.cursor.open) = (None, false);
         }
         self.send_if_full().await
     }
 
+    /// The first pass counts, and tells which photos are left out.
+    fn is_first_pass(&self) -> bool {
+        self.cursor.stage == Stage::Images || !self.plan.coco
+    }
+
+    /// Begins a photo.
+    fn photo(&mut self, photo: &Photo) {
+        let Some(size) = photo.size else {
+            if self.is_first_pass() {
+                self.cursor.counts.skipped_photos += 1;
+                self.skipped.push(Skipped::Photo(photo.id));
+            }
+            return;
+        };
+        self.cursor.image += 1;
+        self.cursor.counts.images += i64::from(self.is_first_pass());
+        match self.cursor.stage {
+            Stage::Images => coco::image(&mut self.buffer, self.cursor.image, photo, size, &self.plan),
+            Stage::Objects if !self.plan.coco => lines::begin(&mut self.buffer, photo, size, &self.plan),
+            _ => {}
+        }
+    }
+
     /// Writes the objects of a detection.
-    fn detection(&mut self, photo: &Photo, size: (i32, i32), found: &Found, first: bool) {
+    fn detection(&mut self, photo: &Photo, size: (i32, i32), found: &Found, first: bool) -> Result<()> {
         if !self.plan.coco {
             lines::detection(&mut self.buffer, first, found);
         }
         let mut first = true;
-        let there = if self.cursor.stage == Stage::Negatives { Vec::new() } else { there(found) };
+        let there = if self.cursor.stage == Stage::Negatives { Cow::Borrowed(&[][..]) } else { there(found) };
         let missing = if self.tells_missing() { missing(found) } else { Vec::new() };
         let all = there.iter().map(|object| (object, false)).chain(missing.into_iter().map(|object| (object, true)));
         for (object, negative) in all {
@@ -215,7 +229,7 @@ impl Export {
                 self.skipped.push(Skipped::Object(photo.id, found.id, object.object_id.clone()));
                 continue;
             };
-            let category_id = self.labels.get(&object.label).and_then(|category| category.id).unwrap_or_default();
+            let category_id = self.number_of(object)?;
             let counts = &mut self.cursor.counts;
             let count = if negative { &mut counts.negatives } else { &mut counts.annotations };
             *count += 1;
@@ -230,6 +244,19 @@ impl Export {
         if !self.plan.coco {
             self.buffer.extend_from_slice(b"]}");
         }
+        Ok(())
+    }
+
+    /// The number of an object's label; remembers those that the list of categories would not have without this export.
+    fn number_of(&mut self, object: &Object) -> Result<i32> {
+        let category = self.labels.get(label(object));
+        let (id, created_at) = category
+            .and_then(|category| Some((category.id?, category.created_at?)))
+            .ok_or_else(|| Error::Internal("a label has no number".to_owned()))?;
+        if created_at >= self.cursor.moment() {
+            self.late.insert(id);
+        }
+        Ok(id)
     }
 
     /// Whether this pass tells what is not there.
@@ -243,11 +270,13 @@ impl Export {
             return Ok(());
         }
         let (there_too, missing_too) = (self.cursor.stage != Stage::Negatives, self.tells_missing());
-        let mut new: Vec<Category> = Vec::new();
+        let mut new: BTreeMap<String, Category> = BTreeMap::new();
         let mut look = |object: &Object| {
-            if !self.labels.contains_key(&object.label) && !new.iter().any(|category| category.name == object.label) {
+            let name = label(object);
+            if is_placed(object) && !self.labels.contains_key(name) && !new.contains_key(name) {
                 let supercategory = Attributes::of(object).supercategory();
-                new.push(Category { id: None, name: object.label.clone(), supercategory });
+                let category = Category { id: None, name: name.to_owned(), supercategory, created_at: None };
+                new.insert(name.to_owned(), category);
             }
         };
         for found in entries.iter().filter(|entry| entry.photo.size.is_some()).flat_map(|entry| &entry.found) {
@@ -261,24 +290,34 @@ impl Export {
         if new.is_empty() {
             return Ok(());
         }
+        let new: Vec<Category> = new.into_values().collect();
         let numbered = labels::register(&self.db, &self.caller, &new).await?;
         self.labels.extend(numbered.into_iter().map(|category| (category.name.clone(), category)));
+        // Whoever goes on with this export has to see them.
         self.caller.after = self.caller.written.position().max(self.caller.after);
+        self.cursor.lsn = self.caller.after.map(|position| position.to_string());
         Ok(())
     }
 
-    /// Writes the organization's categories; the image's number counts on behind the last one.
+    /// Writes the categories that were there at the moment, and those that this export has brought. The number of the image
+    /// is behind the last one's.
     async fn categories(&mut self) -> Result<()> {
-        loop {
-            let after = i32::try_from(self.cursor.image - 1).unwrap_or(i32::MAX);
-            let page = labels::list(&self.db, &self.caller, after, CATEGORIES).await?;
-            let Some(last) = page.last().and_then(|last| last.id) else { return Ok(()) };
-            for (place, category) in page.iter().enumerate() {
-                coco::category(&mut self.buffer, self.cursor.image == 0 && place == 0, category);
+        let moment = self.cursor.moment();
+        let listed = self.labels.values().filter(|category| {
+            let known = category.created_at.is_some_and(|at| at < moment);
+            known || category.id.is_some_and(|id| self.late.contains(id))
+        });
+        let mut listed: Vec<Category> = listed.cloned().collect();
+        listed.sort_unstable_by_key(|category| category.id);
+        for (place, category) in listed.iter().enumerate() {
+            let behind = i64::from(category.id.unwrap_or_default()) + 1;
+            if behind > self.cursor.image {
+                coco::category(&mut self.buffer, place == 0, category);
+                self.cursor.image = behind;
+                self.send_if_full().await?;
             }
-            self.cursor.image = i64::from(last) + 1;
-            self.send_if_full().await?;
         }
+        Ok(())
     }
 
     async fn send_if_full(&mut self) -> Result<()> {
@@ -287,9 +326,10 @@ impl Export {
 
     /// Sends what is written. A client that has hung up needs nothing.
     async fn send(&mut self) -> Result<()> {
+        self.cursor.late = self.late.to_vec();
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK + CHUNK / 4));
         let message = pb::ExportTrainingDataResponse {
-            chunk: chunk.into(),
+            chunk,
             resume_token: self.pages.seal(&self.binding, &self.cursor),
             skipped: std::mem::take(&mut self.skipped).into_iter().map(convert::skipped).collect(),
             progress: Some(convert::progress(&self.cursor)),
@@ -301,11 +341,14 @@ impl Export {
 }
 
 /// The objects that are there: none of a detection that was rejected.
-fn there(found: &Found) -> Vec<Object> {
+fn there(found: &Found) -> Cow<'_, [Object]> {
     if found.verdict.as_deref() == Some(REJECT) {
-        return Vec::new();
+        return Cow::Borrowed(&[]);
     }
-    found.corrections.applied_to(&found.results).objects
+    if found.corrections.is_empty() {
+        return Cow::Borrowed(&found.results.objects);
+    }
+    Cow::Owned(found.corrections.applied_to(&found.results).objects)
 }
 
 /// The objects that a model saw and people say are not there.

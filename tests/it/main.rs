@@ -48,3 +48,4 @@ mod stats;
 mod tag;
 mod tenancy;
 mod timescale;
+mod training;
