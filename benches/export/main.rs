@@ -160,7 +160,8 @@ async fn main() -> Result<(), Failure> {
     println!("{}", columns(&lines));
     println!("{}", place.told());
     if export.write {
-        let form = if export.quick { "Quick form, 50,000 objects" } else { "1,000,000 objects in 250,000 photos, 3 rounds" };
+        let form =
+            if export.quick { "Quick form, 50,000 objects" } else { "1,000,000 objects in 250,000 photos, 3 rounds" };
         let text = format!("{}\n{form}. {}.\n", markdown(&lines), place.told());
         readme::update(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), "export", &text)?;
     }

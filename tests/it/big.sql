@@ -115,6 +115,13 @@ from runs, generate_series(0, 1) as second
 where reviewed
 order by run_n, second;
 
+-- Some of what waits for review is claimed, half of that by a claim that has ended.
+insert into companycam_photos.review_claims (organization_id, detection_id, project_id, user_id, expires_at)
+select organization_id, detection_id, project_id, user_id, at + case when nth % 12 = 1 then interval '100 years' else interval '1 hour' end
+from runs
+where not reviewed and nth % 3 = 1
+order by run_n;
+
 -- A model's tag on each photo, a person's on every second one; some words are more frequent than others.
 insert into companycam_photos.tags
     (organization_id, id, project_id, photo_id, photo_created_at, tag, tag_folded, source, confidence, created_at)
