@@ -98,6 +98,13 @@ pub const RPCS: &[Rpc] = &[
         READERS,
         r#"{"detection_id": "$detection", "photo_id": "$photo", "user_id": "$user"}"#,
     ),
+    rpc(
+        "FeedbackService/ExportTrainingData",
+        READERS,
+        r#"{"filter": {"photo_ids": ["$photo"], "project_ids": ["$project"]}, "include_unreviewed": true}"#,
+    ),
+    rpc("FeedbackService/ListCategories", READERS, "{}"),
+    rpc("FeedbackService/RegisterCategories", WRITERS, r#"{"categories": [{"name": "new"}]}"#),
     rpc("OrganizationService/CreateOrganization", &[Operator], r#"{"organization": {"name": "New"}}"#),
     rpc("OrganizationService/GetOrganization", &[Operator], r#"{"id": "$org"}"#),
     rpc("OrganizationService/ListOrganizations", &[Operator], "{}"),

@@ -190,7 +190,7 @@ async fn leakproof_operators_are_those_the_queries_count_on() {
 }
 
 /// Constraints that no `on_constraint` names, and why their violation never reaches a client as our bug.
-const HANDLED: [(&str, &str); 22] = [
+const HANDLED: [(&str, &str); 24] = [
     ("organizations_pkey", "on conflict do nothing, then explained"),
     ("organizations_name_key", "on conflict do nothing, then explained"),
     ("users_pkey", "on conflict do nothing, then explained"),
@@ -209,6 +209,8 @@ const HANDLED: [(&str, &str); 22] = [
     ("tags_photo_id_tag_source_key", "on conflict do update"),
     ("tags_photo_id_fkey", "the photo is read first; a race is run again"),
     ("feedback_detection_id_fkey", "the detection is locked first"),
+    ("categories_pkey", "looked up under a lock"),
+    ("categories_category_id_key", "looked up under a lock"),
     ("feedback_pkey", "on conflict do nothing, and then taken"),
     ("feedback_retracts_id_key", "the detection is locked first, and its answers are read"),
     ("feedback_retracts_id_fkey", "the detection is locked first, and its answers are read"),
