@@ -254,7 +254,11 @@ async fn exchange(
     let (mut metadata, mut answers, _) = response.into_parts();
     let mut found = Vec::new();
     while let Some(answer) = answers.next().await {
-        found.push(answer?);
+        // Of a stream that has begun, the end alone does not quote the call's id.
+        found.push(answer.map_err(|mut status| {
+            status.metadata_mut().as_mut().extend(metadata.as_ref().clone());
+            status
+        })?);
     }
     if let Some(trailers) = answers.trailers().await? {
         metadata.as_mut().extend(trailers.into_headers());
