@@ -289,15 +289,20 @@ pub(super) fn queue(
     let scope = pb::ListPendingDetectionsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
     let pb::ListPendingDetectionsRequest { project_ids, types, strategy, page_size, page_token } = request;
     let mut checks = Violations::new();
-    let strategy = checks.known_or_default::<pb::ReviewStrategy>(&At::REQUEST.field("strategy"), strategy);
-    let queue = Queue {
-        project_ids: each_once(checks.ids(&At::REQUEST, "project_ids", &project_ids, 0..=MAX_BATCH)),
-        types: type_names(&mut checks, &At::REQUEST, &types),
-        least_confident_first: strategy == pb::ReviewStrategy::LeastConfidentFirst,
-    };
+    let queue = read_queue(&mut checks, &project_ids, &types, strategy);
     let page = pages.read(&mut checks, caller, (page_size, &page_token), &scope)?;
     checks.finish()?;
     Ok((queue, page))
+}
+
+/// Reads which detections of the review queue, and in which order.
+pub(super) fn read_queue(checks: &mut Violations, project_ids: &[String], types: &[i32], strategy: i32) -> Queue {
+    let strategy = checks.known_or_default::<pb::ReviewStrategy>(&At::REQUEST.field("strategy"), strategy);
+    Queue {
+        project_ids: each_once(checks.ids(&At::REQUEST, "project_ids", project_ids, 0..=MAX_BATCH)),
+        types: type_names(checks, &At::REQUEST, types),
+        least_confident_first: strategy == pb::ReviewStrategy::LeastConfidentFirst,
+    }
 }
 
 /// Shows a detection; `full` with its results and the edits of its feedback.

@@ -21,11 +21,11 @@ const DIRECT: Source = source!(DIRECT);
 const OF_EACH: Source = source!(OF_EACH);
 /// Detections of one project that nobody has given feedback on.
 ///
-/// Index: detections_pending_created_at_idx, detections_pending_confidence_idx.
+/// Index: detections_pending_created_at_idx, detections_pending_confidence_idx, review_claims_pkey.
 const PENDING: Source = source!(PENDING);
 /// The same of several projects or all of them: by the index of each, side by side.
 ///
-/// Index: detections_pending_confidence_idx, detections_pending_created_at_idx, detections_pkey,
+/// Index: detections_pending_confidence_idx, detections_pending_created_at_idx, detections_pkey, review_claims_pkey,
 /// projects_organization_id_name_key*.
 const PENDING_OF_EACH: Source = source!(PENDING_OF_EACH);
 
@@ -178,9 +178,15 @@ fn narrow<'a>(page: &mut Page<'a>, filter: &'a Filter, lead: Lead) {
     }
 }
 
-/// Lists at most `limit` detections that wait for review, after `after`. `d.user_feedback is null` stands literally, for
-/// the partial indexes.
-pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit: i64) -> Result<Vec<Detection>> {
+/// Lists at most `limit` detections that wait for review, after `after`; with `free_at`, those that nobody holds then.
+/// `d.user_feedback is null` stands literally, for the partial indexes.
+pub(super) async fn queue(
+    tx: &Tx,
+    queue: &Queue,
+    free_at: Option<Timestamp>,
+    after: Option<QueueKey>,
+    limit: i64,
+) -> Result<Vec<Detection>> {
     let source = if queue.project_ids.len() == 1 { PENDING } else { PENDING_OF_EACH };
     let key = if queue.least_confident_first {
         "case when d.confidence is null then -1 else d.confidence end"
@@ -198,7 +204,7 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
     if let [project_id] = queue.project_ids.as_slice() {
         page.draft.sql("companycam_photos.detections d where d.organization_id = $1 and d.user_feedback is null and d.project_id = ");
         page.draft.value(project_id);
-        of_types(&mut page, queue);
+        narrow_queue(&mut page, queue, free_at);
         page.after(key, "d.id");
         page.order_and_limit(key, "d.id");
         return run(&page, tx).await;
@@ -220,7 +226,7 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
                 " as key, d.id from companycam_photos.detections d
                   where d.organization_id = $1 and d.user_feedback is null and d.project_id = v.value",
             );
-            of_types(page, queue);
+            narrow_queue(page, queue, free_at);
             page.after(key, "d.id");
         },
     );
@@ -228,8 +234,18 @@ pub(super) async fn queue(tx: &Tx, queue: &Queue, after: Option<QueueKey>, limit
     run(&page, tx).await
 }
 
-fn of_types<'a>(page: &mut Page<'a>, queue: &'a Queue) {
+/// What a detection `d` of the queue must be, projects aside.
+fn narrow_queue<'a>(page: &mut Page<'a>, queue: &'a Queue, free_at: Option<Timestamp>) {
     if !queue.types.is_empty() {
         page.draft.sql(" and d.detection_type = any(").value(&queue.types).sql(")");
+    }
+    if let Some(time) = free_at {
+        // `offset 0`: each is looked up, in the order of the queue, until there are enough.
+        page.draft.sql(
+            " and not exists (
+                select from companycam_photos.review_claims c
+                where c.organization_id = $1 and c.detection_id = d.id and c.expires_at > ",
+        );
+        page.draft.made(time).sql(" offset 0)");
     }
 }

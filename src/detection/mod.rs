@@ -9,6 +9,7 @@ macro_rules! columns {
     };
 }
 
+mod claim;
 mod convert;
 pub(crate) mod correction;
 mod ingest;

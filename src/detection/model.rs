@@ -1,6 +1,7 @@
 //! Detections as plain data.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -260,6 +261,17 @@ pub struct Queue {
     pub types: Vec<&'static str>,
     /// Least confident first, otherwise oldest first.
     pub least_confident_first: bool,
+}
+
+/// What a person asks to work on.
+#[derive(Debug)]
+pub struct Claim {
+    /// Of which queue.
+    pub queue: Queue,
+    /// How many at most; over 0.
+    pub count: usize,
+    /// For how long.
+    pub duration: Duration,
 }
 
 /// Sort key of a detection in a list: microseconds since 1970, then the id.

@@ -174,6 +174,11 @@ pub(super) async fn lock_of_model(
     rows.into_iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
+/// A parameter that is null when it has no values.
+pub(super) fn unless_empty<T>(list: &Vec<T>) -> Option<&Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
 /// Index: detections_model_version_created_at_idx, detections_model_photo_created_at_idx, feedback_detection_id_created_at_idx.
 const COUNT_OF_MODEL: Sql = sql!(
     COUNT_OF_MODEL,
@@ -189,7 +194,7 @@ const COUNT_OF_MODEL: Sql = sql!(
 
 /// Counts a model's detections, and those of them that people gave feedback on.
 pub(super) async fn count_of_model(tx: &Tx, rollback: &Rollback) -> Result<(i64, i64)> {
-    let types = Some(&rollback.types).filter(|types| !types.is_empty());
+    let types = unless_empty(&rollback.types);
     let row = tx.query_one(&COUNT_OF_MODEL, &[tx.organization(), &rollback.model_version, &types]).await?;
     Ok((row.try_get("all_of_them")?, row.try_get("reviewed")?))
 }

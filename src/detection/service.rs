@@ -7,12 +7,14 @@ use tonic::{Request, Response, Status, Streaming};
 use super::ingest::{Answers, Ingest};
 use super::model::{Deletion, Detection, NewDetection};
 use super::rollback::{self, Rolled};
-use super::{convert, list, query, stats, store, write};
-use crate::auth::{Caller, READERS, WRITERS};
+use super::{claim, convert, list, query, stats, store, write};
+use crate::auth::{Caller, PEOPLE, READERS, WRITERS};
 use crate::batch::Batch;
+use crate::check::to_pb_time;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Precondition, Resource, Result, item_status};
 use crate::group::Group;
+use crate::id::{UserId, now};
 use crate::page::Pages;
 use crate::pb::{self, detection_service_server::DetectionService};
 use crate::{create, etag};
@@ -110,7 +112,8 @@ impl DetectionService for Service {
         let caller = Caller::of(&request, READERS)?;
         let (queue, mut page) = convert::queue(&self.pages, &caller, request.into_inner())?;
         let (after, limit) = (page.after.take(), page.limit());
-        let rows = self.db.once(&caller, Access::Read, async |tx| list::queue(&tx, &queue, after, limit).await).await?;
+        let rows =
+            self.db.once(&caller, Access::Read, async |tx| list::queue(&tx, &queue, None, after, limit).await).await?;
         let key = |row: &Detection| (queue.key(row), row.id);
         let (detections, next_page_token) = self.pages.cut(&page, rows, key, |row| convert::to_pb(row, true));
         Ok(Response::new(pb::ListPendingDetectionsResponse { detections, next_page_token }))
@@ -118,16 +121,27 @@ impl DetectionService for Service {
 
     async fn claim_pending_detections(
         &self,
-        _: Request<pb::ClaimPendingDetectionsRequest>,
+        request: Request<pb::ClaimPendingDetectionsRequest>,
     ) -> Result<Response<pb::ClaimPendingDetectionsResponse>, Status> {
-        Err(Error::RpcNotFound.into())
+        let caller = Caller::of(&request, PEOPLE)?;
+        let person = UserId(caller.subject);
+        let wanted = claim::read(request.into_inner())?;
+        let work = async |tx: Tx| claim::claim(&tx, person, &wanted).await;
+        let (detections, until) = self.db.scoped(&caller, Access::Write, work).await?;
+        let expire_time = Some(to_pb_time(until));
+        Ok(Response::new(pb::ClaimPendingDetectionsResponse { detections, expire_time }))
     }
 
     async fn release_claimed_detections(
         &self,
-        _: Request<pb::ReleaseClaimedDetectionsRequest>,
+        request: Request<pb::ReleaseClaimedDetectionsRequest>,
     ) -> Result<Response<pb::ReleaseClaimedDetectionsResponse>, Status> {
-        Err(Error::RpcNotFound.into())
+        let caller = Caller::of(&request, PEOPLE)?;
+        let (person, now) = (UserId(caller.subject), now());
+        let ids = claim::read_release(request.into_inner())?;
+        let work = async |tx: Tx| claim::release(&tx, person, &ids, now).await;
+        let released = self.db.once(&caller, Access::Write, work).await?;
+        Ok(Response::new(pb::ReleaseClaimedDetectionsResponse { released }))
     }
 
     async fn delete_detection(

@@ -115,6 +115,13 @@ from runs, generate_series(0, 1) as second
 where reviewed
 order by run_n, second;
 
+-- Some of what waits for review is claimed, half of that by a claim that has ended.
+insert into companycam_photos.review_claims (organization_id, detection_id, project_id, user_id, expires_at)
+select organization_id, detection_id, project_id, user_id, at + case when nth % 12 = 1 then interval '100 years' else interval '1 hour' end
+from runs
+where not reviewed and nth % 3 = 1
+order by run_n;
+
 -- Two thousand labels with numbers in each organization that has photos.
 insert into companycam_photos.categories (organization_id, name, category_id, supercategory, created_at)
 select t.id, 'label ' || c, c, '', pg_temp.day_one()

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::harness::{A, App, B, details, detection, object, photo, reason};
 
+mod claims;
 mod review;
 
 async fn create(app: &App, detection: pb::Detection) -> Result<(pb::Detection, pb::WriteOutcome), Status> {

@@ -71,6 +71,12 @@ pub const RPCS: &[Rpc] = &[
         r#"{"filter": {"photo_ids": ["$photo"], "project_ids": ["$project"]}}"#,
     ),
     rpc("DetectionService/ListPendingDetections", READERS, r#"{"project_ids": ["$project"]}"#),
+    rpc(
+        "DetectionService/ClaimPendingDetections",
+        PEOPLE,
+        r#"{"project_ids": ["$project"], "count": 3, "duration": "60s"}"#,
+    ),
+    rpc("DetectionService/ReleaseClaimedDetections", PEOPLE, r#"{"ids": ["$detection"]}"#),
     rpc("DetectionService/DeleteDetection", WRITERS, r#"{"id": "$detection"}"#),
     rpc(
         "DetectionService/DeleteDetectionsByModel",

@@ -205,6 +205,8 @@ const HANDLED: [(&str, &str); 24] = [
     ("detections_photo_id_fkey", "the photo is read first; a race is run again"),
     ("detection_labels_pkey", "made of new detections and their distinct labels"),
     ("detection_events_pkey", "made of ids that are unique"),
+    ("review_claims_pkey", "on conflict do update"),
+    ("review_claims_detection_id_fkey", "the detection is locked first"),
     ("tags_pkey", "an id that the server makes"),
     ("tags_photo_id_tag_source_key", "on conflict do update"),
     ("tags_photo_id_fkey", "the photo is read first; a race is run again"),

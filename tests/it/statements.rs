@@ -170,6 +170,11 @@ const CALLS: &[Call] = &[
     ("FeedbackService/CreateFeedback", |_| json!({"feedback": feedback(1)[0]}), 3),
     ("FeedbackService/BatchCreateFeedback", |size| json!({"feedback": feedback(size), "partial": true}), 3),
     ("FeedbackService/BatchCreateFeedback", |size| json!({"feedback": feedback(size)}), 3),
+    // Whoever holds some already is given those and some more.
+    ("DetectionService/ClaimPendingDetections", |size| json!({"project_ids": [A.house], "count": size / 2}), 4),
+    ("DetectionService/ClaimPendingDetections", |size| json!({"count": size}), 4),
+    ("DetectionService/ReleaseClaimedDetections", |size| json!({"ids": ids(2, size)}), 1),
+    ("DetectionService/ReleaseClaimedDetections", |_| json!({}), 1),
     ("DetectionService/DeleteDetection", |_| json!({"id": id(2, 1001)}), 2),
     ("DetectionService/DeleteDetectionsByModel", |_| json!({"model_version": "model-2", "validate_only": true}), 1),
     ("DetectionService/DeleteDetectionsByModel", |_| json!({"model_version": "model-2"}), 3),

@@ -52,6 +52,8 @@ impl World {
         };
         let request = pb::BatchCreateFeedbackRequest { feedback: vec![feedback; 3], ..Default::default() };
         app.feedback(self.organization.as_member()).batch_create_feedback(request).await.unwrap();
+        let request = pb::ClaimPendingDetectionsRequest { count: 1, ..Default::default() };
+        app.detections(self.organization.as_admin()).claim_pending_detections(request).await.unwrap();
         let tags = (1..=3).map(|number| pb::Tag { tag: format!("Tag {number}"), ..Default::default() }).collect();
         let request = pb::AddTagsRequest { photo_ids: vec![self.photos[0].id.clone()], tags };
         app.tags(self.organization.as_member()).add_tags(request).await.unwrap();

@@ -106,6 +106,23 @@ async fn list_detections_refuses_bad_filters() {
     };
     let expected = ["strategy", "project_ids[0]", "types[0]", "page_size"];
     assert_refused("queue", app.detections(A.as_member()).list_pending_detections(request).await, &expected);
+    let cases = [(-1, 0, 0), (201, 0, 999_999_999), (i32::MAX, 86_400, 1), (i32::MIN, -5, -1), (-1, 5, -1)];
+    for (count, seconds, nanos) in cases {
+        let request = pb::ClaimPendingDetectionsRequest {
+            project_ids: vec!["x".to_owned()],
+            types: vec![7],
+            strategy: 9,
+            count,
+            duration: Some(prost_types::Duration { seconds, nanos }),
+        };
+        let expected = ["strategy", "project_ids[0]", "types[0]", "count", "duration"];
+        assert_refused("claim", app.detections(A.as_member()).claim_pending_detections(request).await, &expected);
+    }
+    let request = pb::ReleaseClaimedDetectionsRequest { ids: vec![String::new(), "x".to_owned()] };
+    let answer = app.detections(A.as_member()).release_claimed_detections(request).await;
+    assert_refused("release", answer, &["ids[0]", "ids[1]"]);
+    let request = pb::ReleaseClaimedDetectionsRequest { ids: vec![NOBODY.to_owned(); 1001] };
+    assert_refused("release", app.detections(A.as_member()).release_claimed_detections(request).await, &["ids"]);
     let request = pb::DeleteDetectionsByModelRequest { types: vec![0, 5], ..Default::default() };
     let expected = ["model_version", "types[0]", "types[1]"];
     assert_refused("model", app.detections(A.as_service()).delete_detections_by_model(request).await, &expected);

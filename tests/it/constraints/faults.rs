@@ -112,6 +112,7 @@ async fn every_rpc_says_nothing_of_what_the_database_refuses() {
         let time = match table {
             "detection_events" => "occurred_at",
             "detection_labels" => "photo_created_at",
+            "review_claims" => "expires_at",
             _ => "created_at",
         };
         app.postgres.batch_execute("set search_path = companycam_photos").await.unwrap();

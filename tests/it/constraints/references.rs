@@ -155,6 +155,14 @@ pub const REFERENCES: &[Entry] = &[
         ],
     ),
     wire(
+        "review_claims_detection_id_fkey",
+        "insert into review_claims (organization_id, detection_id, project_id, user_id, expires_at)
+         select organization_id, '$nobody', id, '$member', now() from projects where id = '$house'",
+        &[
+            call(Admin, "DetectionService/ReleaseClaimedDetections", r#"{"ids": ["$nobody"]}"#, "OK {}"),
+        ],
+    ),
+    wire(
         "feedback_detection_id_fkey",
         "update feedback set detection_id = '$nobody'",
         &[
@@ -196,6 +204,12 @@ pub const BEYOND: &[Entry] = &[
     ),
     beyond("detections_user_feedback_check", "update detections set user_feedback = '[]'", "the server makes it"),
     beyond("detections_content_digest_check", "update detections set content_digest = ''", "the server makes it"),
+    beyond(
+        "review_claims_pkey",
+        "insert into review_claims (organization_id, detection_id, project_id, user_id, expires_at)
+         select organization_id, id, project_id, '$member', now() from detections, generate_series(1, 2)",
+        "a claim on what somebody held before takes its place",
+    ),
     beyond(
         "detection_labels_pkey",
         "insert into detection_labels select l.* from detection_labels l limit 1",

@@ -1,6 +1,6 @@
 //! Calls that run the statements of detections.
 
-use super::{ANY, Case, case};
+use super::{ANY, Case, NONE, case};
 
 const DIRECT: &str = "detection::list::DIRECT";
 const OF_EACH: &str = "detection::list::OF_EACH";
@@ -16,6 +16,13 @@ const fn list(request: &'static str, plans: &'static [(&'static str, &'static st
 const fn queue(request: &'static str, plans: &'static [(&'static str, &'static str)]) -> Case {
     case("DetectionService/ListPendingDetections", request, plans)
 }
+
+const fn claim(request: &'static str, plans: &'static [(&'static str, &'static str)]) -> Case {
+    case("DetectionService/ClaimPendingDetections", request, plans)
+}
+
+const HELD: &str = "detection::claim::query::HELD";
+const CLAIM: &str = "detection::claim::query::CLAIM";
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -135,6 +142,34 @@ pub const CASES: &[Case] = &[
     queue(
         r#"{"project_ids": ["$house", "$bridge"], "types": ["DETECTION_TYPE_DAMAGE"], "strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}"#,
         &[(PENDING_OF_EACH, "detections_pending_confidence_idx")],
+    ),
+    claim(
+        r#"{"count": 100}"#,
+        &[
+            ("detection::claim::query::LOCK", NONE),
+            (HELD, "review_claims_user_id_idx"),
+            (PENDING_OF_EACH, "review_claims_pkey"),
+            (CLAIM, "detections_pkey"),
+            (CLAIM, "review_claims_pkey"),
+        ],
+    ),
+    claim(
+        r#"{"count": 110, "types": ["DETECTION_TYPE_DAMAGE"]}"#,
+        &[(HELD, "detections_pkey"), (PENDING_OF_EACH, "detections_pending_created_at_idx")],
+    ),
+    claim(
+        r#"{"count": 120, "project_ids": ["$house"], "strategy": "REVIEW_STRATEGY_LEAST_CONFIDENT_FIRST"}"#,
+        &[(PENDING, "detections_pending_confidence_idx"), (PENDING, "review_claims_pkey")],
+    ),
+    case(
+        "DetectionService/ReleaseClaimedDetections",
+        r#"{"ids": ["$detection"]}"#,
+        &[("detection::claim::query::RELEASE", "review_claims_user_id_idx or review_claims_pkey")],
+    ),
+    case(
+        "DetectionService/ReleaseClaimedDetections",
+        "{}",
+        &[("detection::claim::query::RELEASE", "review_claims_user_id_idx")],
     ),
     case(
         "DetectionService/DeleteDetection",
