@@ -14,7 +14,7 @@ use crate::{source, sql};
 
 /// Photos of the organization or of one project.
 ///
-/// Index: photos_created_at_idx*, photos_project_id_created_at_idx.
+/// Index: photos_created_at_idx, photos_project_id_created_at_idx.
 const PHOTOS: Source = source!(PHOTOS);
 /// Photos of several projects, side by side.
 ///

@@ -88,7 +88,7 @@ insert into companycam_photos.detections
      confidence, processing_time_ms, created_at, updated_at, user_confirmed, user_feedback, content_digest)
 select organization_id, detection_id, project_id, photo_id, at, detection_type, model_version, case when nth % 4 < 2 then 'run-' || run_n end,
        jsonb_build_object('objects', jsonb_build_array(jsonb_build_object('object_id', 'o1', 'label', label, 'confidence', 0.75))), 1, case when nth % 50 > 0 then nth % 1000 / 1000.0 end, 250,
-       at + interval '1 minute', at + interval '1 minute', reviewed and confirmed,
+       at + interval '1 minute', case nth when 8 then '2100-01-01 00:00Z' else at + interval '1 minute' end, reviewed and confirmed,
        case when reviewed then jsonb_build_object(
            'feedback_id', pg_temp.feedback(prefix, run_n * 2 + 1), 'user_id', user_id, 'verdict', case when confirmed then 'confirm' else 'reject' end,
            'edits', '[]'::jsonb, 'comment', '', 'create_time', '2026-01-01T00:00:00Z') end,
@@ -121,6 +121,12 @@ select organization_id, detection_id, project_id, user_id, at + case when nth % 
 from runs
 where not reviewed and nth % 3 = 1
 order by run_n;
+
+-- Two thousand labels with numbers in each organization that has photos.
+insert into companycam_photos.categories (organization_id, name, category_id, supercategory, created_at)
+select t.id, 'label ' || c, c, '', pg_temp.day_one()
+from tenants t, generate_series(0, 1999) as c
+where t.n < 52;
 
 -- A model's tag on each photo, a person's on every second one; some words are more frequent than others.
 insert into companycam_photos.tags

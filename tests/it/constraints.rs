@@ -35,6 +35,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
         fields::DETECTIONS,
         fields::TAGS,
         fields::FEEDBACK,
+        fields::CATEGORIES,
     ];
     fields.into_iter().flatten().chain(references::REFERENCES).chain(references::BEYOND)
 }
@@ -51,7 +52,9 @@ impl Scene {
         let world = World::grow(&app, A).await;
         let setup = format!(
             "set search_path = companycam_photos;
-             insert into organizations values ('{ONLY_USERS}', 'Only users', now()), ('{ONLY_PROJECTS}', 'Only projects', now());
+             insert into organizations values ('{ONLY_USERS}', 'Only users', now()), ('{ONLY_PROJECTS}', 'Only projects', now()),
+               ('{ONLY_LABELS}', 'Only labels', now());
+             insert into categories values ('{ONLY_LABELS}', 'only', 1, '', now());
              insert into users values ('{ONLY_USERS}', gen_random_uuid(), 'only@example.com', '', '', 'contractor', now(), now());
              insert into projects values ('{ONLY_PROJECTS}', gen_random_uuid(), 'Only', '', 'active', now(), now());
              insert into project_members
@@ -76,6 +79,7 @@ impl Scene {
             ("$nobody", NOBODY.to_owned()),
             ("$only_users", ONLY_USERS.to_owned()),
             ("$only_projects", ONLY_PROJECTS.to_owned()),
+            ("$only_labels", ONLY_LABELS.to_owned()),
             ("$tagged", world.photos[1].id.clone()),
             ("$reviewed", world.bridge_detection.id.clone()),
             ("$house", A.house.to_string()),
@@ -120,6 +124,7 @@ impl Scene {
 
 const ONLY_USERS: &str = "c0000000-0000-4000-8000-000000000001";
 const ONLY_PROJECTS: &str = "c0000000-0000-4000-8000-000000000002";
+const ONLY_LABELS: &str = "c0000000-0000-4000-8000-000000000003";
 
 /// Lays fields over those of a request.
 fn lay(under: &mut Value, over: Value) {

@@ -23,7 +23,8 @@ async fn now(app: &App) -> Lsn {
 async fn every_call_that_writes_says_where_the_log_is_after_it() {
     let app = App::start().await;
     let world = World::grow(&app, A).await;
-    let shows = |name: &str| ["/Get", "/BatchGet", "/List", "/WhoAmI"].iter().any(|verb| name.contains(verb));
+    let shows =
+        |name: &str| ["/Get", "/BatchGet", "/List", "/WhoAmI", "/Export"].iter().any(|verb| name.contains(verb));
     // What deletes others' things comes last.
     let (deletes, others): (Vec<_>, Vec<_>) = RPCS.iter().partition(|rpc| rpc.name.contains("/Delete"));
 

@@ -104,6 +104,13 @@ pub const RPCS: &[Rpc] = &[
         READERS,
         r#"{"detection_id": "$detection", "photo_id": "$photo", "user_id": "$user"}"#,
     ),
+    rpc(
+        "FeedbackService/ExportTrainingData",
+        READERS,
+        r#"{"filter": {"photo_ids": ["$photo"], "project_ids": ["$project"]}, "include_unreviewed": true}"#,
+    ),
+    rpc("FeedbackService/ListCategories", READERS, "{}"),
+    rpc("FeedbackService/RegisterCategories", WRITERS, r#"{"categories": [{"name": "new"}]}"#),
     rpc("OrganizationService/CreateOrganization", &[Operator], r#"{"organization": {"name": "New"}}"#),
     rpc("OrganizationService/GetOrganization", &[Operator], r#"{"id": "$org"}"#),
     rpc("OrganizationService/ListOrganizations", &[Operator], "{}"),
@@ -253,7 +260,11 @@ async fn exchange(
     let (mut metadata, mut answers, _) = response.into_parts();
     let mut found = Vec::new();
     while let Some(answer) = answers.next().await {
-        found.push(answer?);
+        // Of a stream that has begun, the end alone does not quote the call's id.
+        found.push(answer.map_err(|mut status| {
+            status.metadata_mut().as_mut().extend(metadata.as_ref().clone());
+            status
+        })?);
     }
     if let Some(trailers) = answers.trailers().await? {
         metadata.as_mut().extend(trailers.into_headers());

@@ -211,6 +211,8 @@ const HANDLED: [(&str, &str); 24] = [
     ("tags_photo_id_tag_source_key", "on conflict do update"),
     ("tags_photo_id_fkey", "the photo is read first; a race is run again"),
     ("feedback_detection_id_fkey", "the detection is locked first"),
+    ("categories_pkey", "looked up under a lock"),
+    ("categories_category_id_key", "looked up under a lock"),
     ("feedback_pkey", "on conflict do nothing, and then taken"),
     ("feedback_retracts_id_key", "the detection is locked first, and its answers are read"),
     ("feedback_retracts_id_fkey", "the detection is locked first, and its answers are read"),

@@ -122,6 +122,22 @@ const CALLS: &[Call] = &[
     ("TagService/ListTags", |_| json!({"photo_id": id(1, 1)}), 1),
     ("TagService/ListTagCounts", |size| json!({"page_size": size, "project_id": A.house}), 1),
     ("FeedbackService/ListFeedback", |size| json!({"page_size": size, "photo_id": id(1, 1)}), 1),
+    ("FeedbackService/ListCategories", |size| json!({"page_size": size}), 1),
+    // Of each pass one for photos, one for their detections; before them one for the moment and one for the labels.
+    ("FeedbackService/ExportTrainingData", |_| json!({"include_unreviewed": true}), 6),
+    (
+        "FeedbackService/ExportTrainingData",
+        |_| json!({"include_unreviewed": true, "format": "TRAINING_DATA_FORMAT_JSON_LINES"}),
+        4,
+    ),
+    (
+        "FeedbackService/RegisterCategories",
+        |size| {
+            let names = (1..=size).map(|number| json!({"name": format!("label {number}")}));
+            json!({"categories": names.collect::<Vec<_>>()})
+        },
+        4,
+    ),
     ("OrganizationService/CreateOrganization", |_| json!({"organization": {"name": "One"}}), 1),
     ("UserService/CreateUser", |_| json!({"user": {"email": "one@example.com"}}), 1),
     ("UserService/UpdateUser", |_| json!({"user": {"id": id(3, 1), "first_name": "One"}}), 1),

@@ -57,6 +57,9 @@ impl World {
         let tags = (1..=3).map(|number| pb::Tag { tag: format!("Tag {number}"), ..Default::default() }).collect();
         let request = pb::AddTagsRequest { photo_ids: vec![self.photos[0].id.clone()], tags };
         app.tags(self.organization.as_member()).add_tags(request).await.unwrap();
+        let category = |number| pb::Category { name: format!("Category {number}"), ..Default::default() };
+        let request = pb::RegisterCategoriesRequest { categories: (1..=3).map(category).collect() };
+        app.feedback(self.organization.as_service()).register_categories(request).await.unwrap();
     }
 
     async fn settle(&self, app: &App) {

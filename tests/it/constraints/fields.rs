@@ -291,3 +291,34 @@ pub const FEEDBACK: &[Entry] = create![
         "InvalidArgument INVALID_FIELDS feedback.comment"
     ),
 ];
+
+/// Fields that `RegisterCategories` refuses, and what it finds taken, which is no error.
+pub const CATEGORIES: &[Entry] = create![
+    "FeedbackService/RegisterCategories",
+    Admin,
+    ("categories_pkey", "update categories set name = 'x'", r#"{"categories": [{"name": "Category 1"}]}"#, "OK {}"),
+    (
+        "categories_category_id_key",
+        "update categories set category_id = 1",
+        r#"{"categories": [{"name": "x", "id": 1}]}"#,
+        "OK {}"
+    ),
+    (
+        "categories_name_check",
+        "update categories set name = '' where name = 'Category 1'",
+        r#"{"categories": [{"name": ""}]}"#,
+        "InvalidArgument INVALID_FIELDS categories[0].name"
+    ),
+    (
+        "categories_category_id_check",
+        "update categories set category_id = -1 where name = 'Category 1'",
+        r#"{"categories": [{"name": "x", "id": -1}]}"#,
+        "InvalidArgument INVALID_FIELDS categories[0].id"
+    ),
+    (
+        "categories_supercategory_check",
+        "update categories set supercategory = repeat('x', 201)",
+        r#"{"categories": [{"name": "x", "supercategory": "$x256"}]}"#,
+        "InvalidArgument INVALID_FIELDS categories[0].supercategory"
+    ),
+];

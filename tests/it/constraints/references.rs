@@ -69,6 +69,14 @@ pub const REFERENCES: &[Entry] = &[
         ],
     ),
     wire(
+        "categories_organization_id_fkey",
+        "update categories set organization_id = '$nobody' where name = 'only'",
+        &[
+            call(Nobody, "FeedbackService/RegisterCategories", "{}", "NotFound ORGANIZATION_NOT_FOUND"),
+            call(Operator, "OrganizationService/DeleteOrganization", r#"{"id": "$only_labels"}"#, "OK {}"),
+        ],
+    ),
+    wire(
         "project_members_pkey",
         "update project_members set user_id = '$member', project_id = '$house'",
         &[call(Admin, "ProjectService/AddProjectMembers", "{}", "OK {}")],

@@ -2,6 +2,7 @@
 
 mod detection;
 mod photo;
+mod training;
 
 /// One call, made by each role that may.
 pub struct Case {
@@ -16,7 +17,7 @@ pub struct Case {
 impl Case {
     /// Whether it changes nothing.
     pub fn reads(&self) -> bool {
-        ["/Get", "/BatchGet", "/List"].iter().any(|verb| self.rpc.contains(verb))
+        ["/Get", "/BatchGet", "/List", "/Export"].iter().any(|verb| self.rpc.contains(verb))
     }
 }
 
@@ -31,7 +32,7 @@ pub const ANY: &str = "any";
 
 /// All of them.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [TENANCY, photo::CASES, detection::CASES, TAGS, FEEDBACK].into_iter().flatten()
+    [TENANCY, photo::CASES, detection::CASES, TAGS, FEEDBACK, training::CASES].into_iter().flatten()
 }
 
 const TENANCY: &[Case] = &[

@@ -18,7 +18,7 @@ const MORE: &[(&str, &str)] = &[
     ),
     (
         "FeedbackService/BatchCreateFeedback",
-        r#"{"feedback": [{"detection_id": "$detection", "verdict": "VERDICT_CORRECT", "edits": [{"remove": {"object_id": "o1"}}]}]}"#,
+        r#"{"feedback": [{"detection_id": "$detection", "verdict": "VERDICT_CORRECT", "edits": [{"relabel": {"object_id": "o1", "label": "other"}}]}]}"#,
     ),
     (
         "DetectionService/CreateDetection",

@@ -59,6 +59,10 @@ impl Scope {
             Some(project) => project,
         };
         let column = if table == "projects" { "id" } else { "project_id" };
+        // A number of a label is everybody's in the organization.
+        if table == "categories" {
+            return "false".to_owned();
+        }
         // Users, and whoever is a member of what, are the administrator's.
         if !columns.contains(column) || table == "project_members" {
             return "true".to_owned();
@@ -96,6 +100,10 @@ pub async fn mark(app: &App, scope: Scope) -> HashMap<Kind, String> {
         "edits": [{"relabel": {"object_id": object, "label": "xanadu label"}}],
     }});
     let feedback = call("FeedbackService/CreateFeedback", Who { role: Role::OrgAdmin, ..owner }, feedback).await;
+    if scope.project.is_none() {
+        let categories = json!({"categories": [{"name": "xanadu label", "supercategory": "xanadu"}]});
+        call("FeedbackService/RegisterCategories", admin, categories).await;
+    }
     let marks = format!(
         "update companycam_photos.projects set name = 'xanadu ' || name, description = 'xanadu'
          where organization_id = '{0}' and id <> '{1}';

@@ -39,6 +39,9 @@ pub const KINDS: [(Kind, &str, &str); 9] = [
 const PLAIN: [&str; 4] =
     ["google.protobuf.Duration", "google.protobuf.FieldMask", "google.protobuf.Struct", "google.protobuf.Timestamp"];
 
+/// Numbers that name nothing but a label of the caller's own organization.
+const NUMBERS: [&str; 1] = ["photometa.v1.Category.id"];
+
 impl Kind {
     fn named(word: &str) -> Option<Self> {
         KINDS.iter().find(|(_, name, _)| *name == word).map(|(kind, ..)| *kind)
@@ -100,7 +103,7 @@ fn walk(
     for field in message.fields() {
         assert!(!field.is_map(), "{} may carry ids: say how in isolation", field.full_name());
         steps.push(step(&field));
-        if is_id(field.name()) {
+        if is_id(field.name()) && !NUMBERS.contains(&field.full_name()) {
             assert_eq!(field.kind(), Type::String, "{} is an id of another type", field.full_name());
             found.push(Path { steps: steps.clone(), kind: kind(method, &field) });
         } else if let Type::Message(inner) = field.kind() {
@@ -117,6 +120,7 @@ fn is_id(name: &str) -> bool {
 
 fn kind(method: &MethodDescriptor, field: &FieldDescriptor) -> Kind {
     let found = match field.name().strip_suffix("_ids").or_else(|| field.name().strip_suffix("_id")) {
+        Some("retracts") => Some(Kind::Feedback),
         Some(word) => Kind::named(word),
         None if field.parent_message() == &method.input() => Kind::of_service(method),
         None => Kind::named(&field.parent_message().name().to_lowercase()),

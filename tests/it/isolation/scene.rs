@@ -110,7 +110,8 @@ impl Scene {
 
     /// Asserts that the other side has a mark in every column that has texts.
     async fn find_marks(&self) {
-        for table in self.tables.iter().filter(|table| !UNMARKED.contains(&table.name.as_str())) {
+        let marked = |table: &&Table| !UNMARKED.contains(&table.name.as_str()) && table.theirs != "false";
+        for table in self.tables.iter().filter(marked) {
             for column in table.texts.iter().filter(|column| !UNMARKED.contains(&column.as_str())) {
                 let query = format!(
                     "select count(*) from companycam_photos.{} where {} and {column}::text like '%{MARK}%'",

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use prost_reflect::DynamicMessage;
 use serde_json::Value;
@@ -17,16 +17,19 @@ use crate::rpcs::POOL;
 /// What came of a call.
 pub type Outcome = Result<(MetadataMap, Value), Status>;
 
-/// Everything in an answer: values of metadata, raw details and what is inside of page tokens too.
+/// Everything in an answer: values of metadata, raw details and what is inside of tokens and training data too.
 pub fn everything(outcome: &Outcome) -> String {
     match outcome {
         Ok((metadata, answer)) => {
             let mut tokens = String::new();
             visit(&mut answer.clone(), &mut |name, text| {
-                if name.ends_with("PageToken") {
-                    let bytes = URL_SAFE_NO_PAD.decode(&*text).unwrap_or_default();
-                    tokens.push_str(&String::from_utf8_lossy(&bytes));
-                }
+                let bytes = match name {
+                    // Training data.
+                    "chunk" => STANDARD.decode(&*text).unwrap(),
+                    _ if is_token(name) => URL_SAFE_NO_PAD.decode(&*text).unwrap_or_default(),
+                    _ => return,
+                };
+                tokens.push_str(&String::from_utf8_lossy(&bytes));
             });
             format!("{answer} {metadata:?} {tokens}")
         }
@@ -34,6 +37,10 @@ pub fn everything(outcome: &Outcome) -> String {
             format!("{status:?} {} {}", details(status), String::from_utf8_lossy(status.details()))
         }
     }
+}
+
+fn is_token(name: &str) -> bool {
+    name.ends_with("PageToken") || name == "resumeToken"
 }
 
 /// What must be the same: the answer without what is new in it, or the error, and the names of the metadata.
@@ -49,7 +56,7 @@ pub fn comparable(outcome: &Outcome, since: Timestamp) -> String {
             visit(&mut answer, &mut |name, text| {
                 let new = name.ends_with("Time") && text.parse().is_ok_and(|time: Timestamp| time >= since);
                 // They are made of times and requests, and of all that the server has ever written.
-                if new || ["etag", "lsn"].contains(&name) || name.ends_with("PageToken") {
+                if new || ["etag", "lsn"].contains(&name) || is_token(name) {
                     "<new>".clone_into(text);
                 }
             });

@@ -57,7 +57,12 @@ async fn up_down_and_up_on_a_full_database_keeps_rows_where_it_can_and_the_schem
     assert_ne!(without, schema);
     assert!(between.len() >= 8, "{between:?}");
     assert_eq!(contents(&admin, &old).await, between);
-    assert_eq!(contents(&admin, &of).await, rows);
+    // Tables that were made by those versions come back empty.
+    let lasting = |all: &[(i64, String)]| -> Vec<_> {
+        all.iter().zip(&old).filter(|(_, columns)| columns.is_some()).map(|(found, _)| found.clone()).collect()
+    };
+    let (lost, rows) = (rows, contents(&admin, &of).await);
+    assert_eq!(lasting(&rows), lasting(&lost));
     assert_eq!(database.schema(), schema);
     drop(migrator);
 
