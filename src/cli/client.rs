@@ -81,11 +81,7 @@ pub(super) struct Bearer {
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.header.clone());
-        // An export takes as long as it takes.
-        let method = request.extensions().get::<tonic::GrpcMethod<'_>>().map(tonic::GrpcMethod::method);
-        if method != Some("ExportTrainingData") {
-            request.set_timeout(CALL_TIMEOUT);
-        }
+        request.set_timeout(CALL_TIMEOUT);
         Ok(request)
     }
 }

@@ -3,10 +3,8 @@
 mod client;
 mod database;
 mod doctor;
-mod export;
 mod healthcheck;
 mod import;
-mod kind;
 mod migrate;
 mod secret;
 mod seed;
@@ -48,8 +46,6 @@ enum Command {
     Token(token::Token),
     /// Bring labelled data in.
     Import(import::Import),
-    /// Take training data out.
-    Export(export::Export),
     /// Ask a running server whether it is ready; exit status 0 says yes.
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -69,7 +65,6 @@ impl Cli {
             Some(Command::Seed(command)) => command.run(&database, &credentials).await,
             Some(Command::Token(command)) => command.run(&database, &credentials),
             Some(Command::Import(command)) => command.run().await,
-            Some(Command::Export(command)) => command.run().await,
             Some(Command::Healthcheck(command)) => command.run().await,
         };
         match outcome {

@@ -6,13 +6,12 @@ use super::form::{Segmentation, Shape};
 use super::model::{Category, Found, Photo, Plan, Stage};
 use super::split::Part;
 use crate::detection::Object;
-use crate::geometry::{Picture, size_of};
+use crate::geometry::size_of;
 
 #[derive(Serialize)]
 struct Info<'a> {
     description: &'a str,
     version: &'a str,
-    image_frame: &'a str,
 }
 
 #[derive(Serialize)]
@@ -65,10 +64,9 @@ fn push(out: &mut Vec<u8>, first: bool, value: &impl Serialize) {
 }
 
 /// Writes what stands before the first image. It does not tell the time: equal data are equal bytes.
-pub(super) fn begin(out: &mut Vec<u8>, frame: Picture) {
+pub(super) fn begin(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"info\":");
-    let image_frame = if frame == Picture::Stored { "stored" } else { "upright" };
-    let info = Info { description: "photometa training data", version: env!("CARGO_PKG_VERSION"), image_frame };
+    let info = Info { description: "photometa training data", version: env!("CARGO_PKG_VERSION") };
     super::lines::write(out, &info);
     out.extend_from_slice(b",\n\"images\":[");
 }

@@ -10,7 +10,6 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::cli::Failure;
 
@@ -26,9 +25,6 @@ const MAX_PIXELS: i32 = 1_000_000;
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "a COCO file: an object with images, annotations and categories")]
 pub(super) struct Coco {
-    /// What our own exports write: what pixels are of.
-    #[serde(default)]
-    info: Value,
     #[serde(deserialize_with = "images")]
     pub(super) images: Vec<Image>,
     #[serde(default, deserialize_with = "annotations")]
@@ -48,21 +44,12 @@ pub(super) struct Image {
     pub(super) coco_url: Option<String>,
     /// Written in many ways, or not at all.
     pub(super) date_captured: Option<Value>,
-    /// What our own exports write: the photo that it is.
-    #[serde(default, deserialize_with = "uuid")]
-    pub(super) photo_id: Option<Uuid>,
-    /// And how that is turned.
-    #[serde(default)]
-    exif_orientation: Value,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an annotation")]
 pub(super) struct Annotation {
-    /// Predictions have none.
-    pub(super) id: Option<i64>,
-    /// What our own exports write: the object that it is.
-    pub(super) object_id: Option<String>,
+    pub(super) id: i64,
     pub(super) image_id: i64,
     pub(super) category_id: i64,
     /// x, y, width, height in pixels.
@@ -90,60 +77,18 @@ pub(super) struct Category {
     pub(super) supercategory: Option<String>,
 }
 
-impl Coco {
-    /// Whether pixels are of images as they are stored, before their EXIF orientation is applied. Where a file does not say
-    /// how an image is turned, both are the same.
-    pub(super) fn is_stored(&self) -> bool {
-        self.info.get("image_frame").and_then(Value::as_str) == Some("stored")
-    }
-}
-
-impl Image {
-    /// EXIF's orientation, 1 to 8; 1 when the file does not say.
-    pub(super) fn orientation(&self) -> i16 {
-        let given = self.exif_orientation.as_i64().and_then(|given| i16::try_from(given).ok());
-        given.filter(|given| (1..=8).contains(given)).unwrap_or(1)
-    }
-}
-
-/// Predictions on the images of a data set.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-struct Predictions(#[serde(deserialize_with = "predictions")] Vec<Annotation>);
-
-/// Reads and checks a file; with `predictions` in place of its annotations.
+/// Reads and checks a file.
 ///
 /// # Errors
-/// When one cannot be read, is no COCO file, or breaks a rule: the first problems, with their places.
-pub(super) fn read(file: &Path, predictions: Option<&Path>) -> Result<Coco, Failure> {
-    let bytes = bytes_of(file)?;
-    if is_list(&bytes) {
-        return Err(format!(
-            "{} is a list, as files of predictions are; name the data set that they are of: photometa import coco \
-             DATASET.json --predictions {} --model-version NAME",
-            file.display(),
-            file.display()
-        )
-        .into());
-    }
-    let mut data: Coco = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    drop(bytes);
-    let mut at_fault = file;
-    if let Some(predictions) = predictions {
-        let bytes = bytes_of(predictions)?;
-        if !is_list(&bytes) {
-            return Err(format!("{} is no list, as files of predictions are", predictions.display()).into());
-        }
-        let Predictions(found) =
-            serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", predictions.display()))?;
-        data.annotations = found;
-        at_fault = predictions;
-    }
+/// When it cannot be read, is no COCO file, or breaks a rule: the first problems, with their places.
+pub(super) fn read(file: &Path) -> Result<Coco, Failure> {
+    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let data: Coco = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
     let problems = problems(&data);
     if problems.is_empty() {
         return Ok(data);
     }
-    let mut text = format!("{}: nothing was sent, because of", at_fault.display());
+    let mut text = format!("{}: nothing was sent, because of", file.display());
     for problem in problems.iter().take(TOLD) {
         text.push_str("\n  ");
         text.push_str(problem);
@@ -152,20 +97,6 @@ pub(super) fn read(file: &Path, predictions: Option<&Path>) -> Result<Coco, Fail
         let _ = write!(text, "\n  and {} more", problems.len() - TOLD);
     }
     Err(text.into())
-}
-
-fn bytes_of(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
-}
-
-fn is_list(bytes: &[u8]) -> bool {
-    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
-}
-
-/// The UUID that a member is; none of anything else.
-fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
-    let written = Option::<Value>::deserialize(deserializer)?;
-    Ok(written.as_ref().and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok()).filter(|id| !id.is_nil()))
 }
 
 fn problems(data: &Coco) -> Vec<String> {
@@ -202,10 +133,8 @@ fn problems(data: &Coco) -> Vec<String> {
     }
 
     for (index, annotation) in data.annotations.iter().enumerate() {
-        let mut say = |problem: String| match annotation.id {
-            Some(id) => found.push(format!("annotation {} (id {id}): {problem}", index + 1)),
-            None => found.push(format!("annotation {}: {problem}", index + 1)),
-        };
+        let mut say =
+            |problem: String| found.push(format!("annotation {} (id {}): {problem}", index + 1, annotation.id));
         match images.get_mut(&annotation.image_id) {
             None => say(format!("there is no image {}", annotation.image_id)),
             Some(objects) => {
@@ -231,10 +160,6 @@ fn images<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Image>, D::E
 
 fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Annotation>, D::Error> {
     deserializer.deserialize_seq(Numbered { what: "annotation", item: PhantomData })
-}
-
-fn predictions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Annotation>, D::Error> {
-    deserializer.deserialize_seq(Numbered { what: "prediction", item: PhantomData })
 }
 
 fn categories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Category>, D::Error> {

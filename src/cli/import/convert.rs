@@ -1,7 +1,7 @@
 //! COCO to photos and detections. Everything follows from the file and the target, the ids too: the same import
 //! twice sends the same messages.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
@@ -9,16 +9,11 @@ use uuid::Uuid;
 
 use super::coco::{Annotation, Category, Coco, Image, Segmentation};
 use crate::check::to_pb_time;
-use crate::geometry::{self, Rectangle};
 use crate::{json, pb};
 
 const RUN_ID: &str = "coco-import";
 /// Most points of a polygon: the contract's.
 const MAX_POINTS: usize = 2000;
-/// Most outlines of an object besides the first one: the contract's.
-const MAX_PARTS: usize = 100;
-/// Most characters of an object's own id, with room for what tells it from another one.
-const MAX_ID: usize = 90;
 
 /// Where the data goes, and as what.
 #[derive(Debug)]
@@ -26,40 +21,26 @@ pub(super) struct Target {
     pub(super) project: Uuid,
     pub(super) detection_type: pb::DetectionType,
     pub(super) model_version: String,
-    /// Pixels are of images as they are stored.
-    pub(super) stored: bool,
 }
 
 impl Target {
     /// The photo that an image becomes.
     pub(super) fn photo(&self, image: &Image) -> pb::Photo {
-        // The size of a photo is that of the stored image.
-        let turned = !self.stored && image.orientation() >= 5;
         let url = [&image.flickr_url, &image.coco_url].into_iter().flatten().find(|url| !url.is_empty());
         pb::Photo {
             id: self.photo_id(image).to_string(),
             project_id: self.project.to_string(),
             s3_url: url.cloned().unwrap_or_else(|| format!("file:///{}", image.file_name)),
             s3_key: image.file_name.clone(),
-            width: Some(if turned { image.height } else { image.width }),
-            height: Some(if turned { image.width } else { image.height }),
-            orientation: (image.orientation() != 1).then(|| image.orientation().into()),
+            width: Some(image.width),
+            height: Some(image.height),
             capture_time: image.date_captured.as_ref().and_then(Value::as_str).and_then(captured),
             ..pb::Photo::default()
         }
     }
 
-    /// The picture that an image's pixels are of.
-    fn picture(&self, image: &Image) -> Picture {
-        Picture {
-            size: (f64::from(image.width), f64::from(image.height)),
-            orientation: if self.stored { image.orientation() } else { 1 },
-        }
-    }
-
-    /// The photo that an image is or becomes.
-    pub(super) fn photo_id(&self, image: &Image) -> Uuid {
-        image.photo_id.unwrap_or_else(|| stable_id(&["photo", &self.project.to_string(), &image.file_name]))
+    fn photo_id(&self, image: &Image) -> Uuid {
+        stable_id(&["photo", &self.project.to_string(), &image.file_name])
     }
 
     /// The detection that an image's annotations become. Without annotations it is empty, which is a result.
@@ -72,18 +53,12 @@ impl Target {
         let photo_id = self.photo_id(image).to_string();
         let kind = self.detection_type.as_str_name();
         // Real files repeat annotation ids; object ids are unique within their detection.
-        let mut seen: HashSet<String> = HashSet::new();
-        let objects = annotations.iter().enumerate().map(|(index, annotation)| {
-            let own = annotation.object_id.clone().filter(|id| (1..=MAX_ID).contains(&id.chars().count()));
-            let first =
-                own.unwrap_or_else(|| annotation.id.map_or_else(|| (index + 1).to_string(), |id| id.to_string()));
-            let mut object_id = first.clone();
-            let mut times = 1;
-            while !seen.insert(object_id.clone()) {
-                times += 1;
-                object_id = format!("{first}-{times}");
-            }
-            pb::DetectedObject { object_id, ..object(&self.picture(image), annotation, categories) }
+        let mut seen: HashMap<i64, usize> = HashMap::new();
+        let objects = annotations.iter().map(|annotation| {
+            let times = seen.entry(annotation.id).or_default();
+            *times += 1;
+            let object_id = if *times == 1 { annotation.id.to_string() } else { format!("{}-{times}", annotation.id) };
+            pb::DetectedObject { object_id, ..object(image, annotation, categories) }
         });
         pb::Detection {
             id: stable_id(&["detection", &photo_id, kind, &self.model_version, RUN_ID]).to_string(),
@@ -129,22 +104,9 @@ pub(super) fn by_image(data: &Coco) -> HashMap<i64, Vec<&Annotation>> {
     found
 }
 
-/// A picture in pixels, and how it is turned.
-struct Picture {
-    size: (f64, f64),
-    orientation: i16,
-}
-
-impl Picture {
-    /// Fractions of the upright image.
-    fn upright(&self, pixels: Rectangle) -> Rectangle {
-        geometry::upright(pixels, self.size, self.orientation)
-    }
-}
-
-fn object(picture: &Picture, annotation: &Annotation, categories: &Categories<'_>) -> pb::DetectedObject {
+fn object(image: &Image, annotation: &Annotation, categories: &Categories<'_>) -> pb::DetectedObject {
     let category = categories.get(&annotation.category_id);
-    let Outlines { first, parts, rest } = segmentation(annotation.segmentation.as_ref());
+    let (outline, rest) = segmentation(annotation.segmentation.as_ref());
     let mut attributes = Map::new();
     attributes.extend(annotation.iscrowd.as_ref().map(|iscrowd| ("iscrowd".to_owned(), iscrowd.clone())));
     attributes.extend(annotation.area.map(|area| ("area".to_owned(), json!(area))));
@@ -155,65 +117,34 @@ fn object(picture: &Picture, annotation: &Annotation, categories: &Categories<'_
         object_id: String::new(),
         label: category.map(|category| category.name.clone()).unwrap_or_default(),
         confidence: annotation.score,
-        r#box: annotation.bbox.and_then(|bbox| clamped(picture, bbox)),
-        pixel_box: None,
-        polygon: first.map(|ring| polygon(picture, ring)),
-        parts: parts.into_iter().map(|ring| polygon(picture, ring)).collect(),
+        r#box: None,
+        pixel_box: annotation.bbox.and_then(|bbox| clamped(image, bbox)),
+        polygon: outline.map(|ring| polygon(image, ring)),
+        parts: Vec::new(),
         attributes: Some(json::to_struct(&json::raw(&attributes))),
     }
 }
 
 /// The part of a box that lies inside the image; COCO boxes may leave it by fractions of a pixel.
-fn clamped(picture: &Picture, [x, y, width, height]: [f64; 4]) -> Option<pb::BoundingBox> {
-    let (most_x, most_y) = picture.size;
+fn clamped(image: &Image, [x, y, width, height]: [f64; 4]) -> Option<pb::PixelBox> {
+    let (most_x, most_y) = (f64::from(image.width), f64::from(image.height));
     let (left, top) = (x.clamp(0.0, most_x), y.clamp(0.0, most_y));
     let (width, height) = ((x + width).clamp(0.0, most_x) - left, (y + height).clamp(0.0, most_y) - top);
-    if !(width > 0.0 && height > 0.0) {
-        return None;
-    }
-    let Rectangle { x, y, width, height } = picture.upright(Rectangle { x: left, y: top, width, height });
-    (width > 0.0 && height > 0.0).then_some(pb::BoundingBox { x, y, width, height })
+    (width > 0.0 && height > 0.0).then_some(pb::PixelBox { x: left, y: top, width, height })
 }
 
-/// What a segmentation becomes.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Outlines<'a> {
-    /// The largest outline.
-    first: Option<&'a [f64]>,
-    /// The others, in their order.
-    parts: Vec<&'a [f64]>,
-    /// What cannot be an outline: a mask, or rings that are none, as they are written.
-    rest: Option<Value>,
-}
-
-/// Whether an annotation has an outline that cannot be kept as one.
-pub(super) fn is_unshaped(annotation: &Annotation) -> bool {
-    matches!(annotation.segmentation, Some(Segmentation::Rings(_)))
-        && segmentation(annotation.segmentation.as_ref()).rest.is_some()
-}
-
-/// The outlines of an object that can be polygons, and what is left.
-fn segmentation(written: Option<&Segmentation>) -> Outlines<'_> {
+/// The largest outline that can be a polygon, and what is left: other outlines, or a mask as it is written.
+fn segmentation(written: Option<&Segmentation>) -> (Option<&[f64]>, Option<Value>) {
     let rings = match written {
-        None => return Outlines::default(),
-        Some(Segmentation::Mask(mask)) => return Outlines { rest: Some(mask.clone()), ..Outlines::default() },
+        None => return (None, None),
+        Some(Segmentation::Mask(mask)) => return (None, Some(mask.clone())),
         Some(Segmentation::Rings(rings)) => rings,
     };
-    let usable = |ring: &&Vec<f64>| {
-        ring.len().is_multiple_of(2)
-            && (3..=MAX_POINTS).contains(&(ring.len() / 2))
-            && ring.iter().all(|number| number.is_finite())
-    };
-    let (outlines, mut rest): (Vec<_>, Vec<_>) = rings.iter().partition(usable);
-    let first = outlines.iter().copied().max_by(|a, b| area(a).total_cmp(&area(b)));
-    let mut parts: Vec<_> =
-        outlines.into_iter().filter(|ring| first.is_none_or(|first| !std::ptr::eq(*ring, first))).collect();
-    rest.extend(parts.split_off(parts.len().min(MAX_PARTS)));
-    Outlines {
-        first: first.map(Vec::as_slice),
-        parts: parts.into_iter().map(Vec::as_slice).collect(),
-        rest: (!rest.is_empty()).then(|| json!(rest)),
-    }
+    let usable = |ring: &&Vec<f64>| ring.len().is_multiple_of(2) && (3..=MAX_POINTS).contains(&(ring.len() / 2));
+    let largest = rings.iter().filter(usable).max_by(|a, b| area(a).total_cmp(&area(b)));
+    let rest: Vec<&Vec<f64>> =
+        rings.iter().filter(|ring| largest.is_none_or(|largest| !std::ptr::eq(*ring, largest))).collect();
+    (largest.map(Vec::as_slice), (!rest.is_empty()).then(|| json!(rest)))
 }
 
 /// The area inside an outline (the shoelace formula).
@@ -223,11 +154,11 @@ fn area(ring: &[f64]) -> f64 {
     points.iter().zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum::<f64>().abs() / 2.0
 }
 
-fn polygon(picture: &Picture, ring: &[f64]) -> pb::Polygon {
-    let points = ring.chunks_exact(2).map(|pair| {
-        let Rectangle { x, y, .. } = picture.upright(Rectangle { x: pair[0], y: pair[1], ..Rectangle::default() });
-        pb::Point { x: x.clamp(0.0, 1.0), y: y.clamp(0.0, 1.0) }
-    });
+fn polygon(image: &Image, ring: &[f64]) -> pb::Polygon {
+    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    let points = ring
+        .chunks_exact(2)
+        .map(|pair| pb::Point { x: (pair[0] / width).clamp(0.0, 1.0), y: (pair[1] / height).clamp(0.0, 1.0) });
     pb::Polygon { points: points.collect() }
 }
 
@@ -241,24 +172,23 @@ mod tests {
 
     #[test]
     fn clamped_cuts_what_leaves_the_image() {
-        let picture = Picture { size: (400.0, 200.0), orientation: 1 };
-        let inside = clamped(&picture, [-0.5, 10.0, 20.0, 190.7]).expect("a box");
+        let inside = clamped(&image(), [-0.5, 10.0, 20.0, 190.7]).expect("a box");
 
-        assert_eq!((inside.x, inside.y, inside.width, inside.height), (0.0, 0.05, 0.048_75, 0.95));
-        assert_eq!(clamped(&picture, [400.0, 10.0, 5.0, 5.0]), None);
-        assert_eq!(clamped(&picture, [5.0, 10.0, 0.0, 5.0]), None);
+        assert_eq!((inside.x, inside.y, inside.width, inside.height), (0.0, 10.0, 19.5, 190.0));
+        assert_eq!(clamped(&image(), [400.0, 10.0, 5.0, 5.0]), None);
+        assert_eq!(clamped(&image(), [5.0, 10.0, 0.0, 5.0]), None);
     }
 
     #[test]
-    fn segmentation_takes_the_largest_ring_first_and_keeps_what_is_none() {
+    fn segmentation_takes_the_largest_ring_and_keeps_the_rest() {
         let small = vec![0.0, 0.0, 1.0, 0.0, 1.0, 1.0];
         let large = vec![0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0];
         let rings = Segmentation::Rings(vec![small.clone(), large.clone(), vec![1.0, 2.0]]);
 
-        let found = segmentation(Some(&rings));
+        let (outline, rest) = segmentation(Some(&rings));
 
-        let (first, parts) = (Some(large.as_slice()), vec![small.as_slice()]);
-        assert_eq!(found, Outlines { first, parts, rest: Some(json!([[1.0, 2.0]])) });
+        assert_eq!(outline, Some(large.as_slice()));
+        assert_eq!(rest, Some(json!([small, [1.0, 2.0]])));
     }
 
     #[test]
@@ -266,7 +196,7 @@ mod tests {
         let mask = json!({"size": [2, 2], "counts": "04"});
         let written = Segmentation::Mask(mask.clone());
 
-        assert_eq!(segmentation(Some(&written)), Outlines { rest: Some(mask), ..Outlines::default() });
+        assert_eq!(segmentation(Some(&written)), (None, Some(mask)));
     }
 
     #[test]
@@ -275,7 +205,6 @@ mod tests {
             project: Uuid::from_u128(1),
             detection_type: pb::DetectionType::Material,
             model_version: "coco".to_owned(),
-            stored: false,
         };
         let annotation: Annotation =
             serde_json::from_value(json!({"id": 309, "image_id": 1, "category_id": 1})).expect("an annotation");
@@ -292,7 +221,6 @@ mod tests {
             project: Uuid::from_u128(project),
             detection_type: pb::DetectionType::Material,
             model_version: "coco".to_owned(),
-            stored: false,
         };
 
         let id = target(1).photo_id(&image());

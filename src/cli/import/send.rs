@@ -7,13 +7,11 @@ use std::fmt;
 use futures_util::StreamExt as _;
 use prost::Message;
 use tonic::Status;
-use uuid::Uuid;
 
-use super::coco::{Coco, Image};
-use super::convert::{self, Target, by_image, is_unshaped};
-use crate::MAX_BATCH;
+use super::coco::Coco;
+use super::convert::{Target, by_image, categories};
 use crate::cli::Failure;
-use crate::cli::client::{Clients, describe, item_status, pause, progress, refused, retry};
+use crate::cli::client::{Clients, describe, item_status, pause, progress, refused};
 use crate::pb::{self, WriteOutcome};
 
 const CHUNK_ITEMS: usize = 200;
@@ -32,8 +30,6 @@ pub(super) struct Tally {
     pub(super) objects: usize,
     /// Those of them without a box.
     pub(super) unboxed: usize,
-    /// Those of them with outlines that cannot be kept as such.
-    pub(super) unshaped: usize,
     /// Items not sent because what they belong to was refused.
     pub(super) held_back: usize,
     /// Items the server refused.
@@ -90,50 +86,6 @@ pub(super) struct Photos {
     refused: HashSet<usize>,
 }
 
-/// Gives the file's categories their numbers, as the file has them where they are free. Answers those that have another one
-/// here, in words.
-pub(super) async fn categories(clients: &Clients, data: &Coco) -> Result<Vec<String>, Failure> {
-    let mut others = Vec::new();
-    for chunk in data.categories.chunks(MAX_BATCH) {
-        let wanted = chunk.iter().map(|category| pb::Category {
-            id: i32::try_from(category.id).ok().filter(|id| *id >= 0),
-            name: category.name.clone(),
-            supercategory: category.supercategory.clone().unwrap_or_default(),
-        });
-        let request = pb::RegisterCategoriesRequest { categories: wanted.collect() };
-        let registered = retry(|| {
-            let (mut client, request) = (clients.feedback.clone(), request.clone());
-            async move { client.register_categories(request).await }
-        });
-        let registered = registered.await.map_err(refused)?.categories;
-        for (category, numbered) in chunk.iter().zip(registered) {
-            let number = numbered.id.unwrap_or_default();
-            if i64::from(number) != category.id {
-                others.push(format!("{} is {number}, not {}", category.name, category.id));
-            }
-        }
-    }
-    Ok(others)
-}
-
-/// Which of the photos that the file names are there.
-async fn there(clients: &Clients, data: &Coco) -> Result<HashSet<Uuid>, Failure> {
-    let named: Vec<Uuid> = data.images.iter().filter_map(|image| image.photo_id).collect();
-    let mut there: HashSet<Uuid> = named.iter().copied().collect();
-    for chunk in named.chunks(MAX_BATCH) {
-        let request =
-            pb::BatchGetPhotosRequest { ids: chunk.iter().map(Uuid::to_string).collect(), ..Default::default() };
-        let found = retry(|| {
-            let (mut client, request) = (clients.photos.clone(), request.clone());
-            async move { client.batch_get_photos(request).await }
-        });
-        for missing in found.await.map_err(refused)?.missing_ids {
-            there.remove(&missing.parse()?);
-        }
-    }
-    Ok(there)
-}
-
 /// Sends the photos.
 pub(super) async fn photos(
     clients: &Clients,
@@ -146,16 +98,11 @@ pub(super) async fn photos(
         let results = clients.photos.clone().batch_create_photos(request).await?.into_inner().results;
         Ok(results.into_iter().map(|result| outcome(result.outcome, result.status.as_ref())).collect())
     };
-    let there = there(clients, data).await?;
-    let new = |image: &&Image| image.photo_id.is_none_or(|id| !there.contains(&id));
-    let all = data.images.iter().enumerate().filter(|(_, image)| new(image));
-    let all = all.map(|(index, image)| (index, target.photo(image)));
+    let all = data.images.iter().enumerate().map(|(index, image)| (index, target.photo(image)));
     let bar = progress("photos", data.images.len() as u64);
     let mut under_way =
         futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
     let mut sent = Photos::default();
-    sent.tally.unchanged = data.images.iter().filter(|image| !new(image)).count();
-    bar.inc(sent.tally.unchanged as u64);
     while let Some(chunk) = under_way.next().await {
         for (index, photo, outcome) in chunk.map_err(refused)? {
             bar.inc(1);
@@ -181,7 +128,7 @@ pub(super) async fn detections(
         let results = clients.detections.clone().batch_create_detections(request).await?.into_inner().results;
         Ok(results.into_iter().map(|result| outcome(result.outcome, result.status.as_ref())).collect())
     };
-    let (annotations, categories) = (by_image(data), convert::categories(data));
+    let (annotations, categories) = (by_image(data), categories(data));
     let stored = data.images.iter().enumerate().filter(|(index, _)| !photos.refused.contains(index));
     let all = stored.map(|(index, image)| {
         let its = annotations.get(&image.id).map(Vec::as_slice).unwrap_or_default();
@@ -197,9 +144,7 @@ pub(super) async fn detections(
             bar.inc(objects.len() as u64);
             if tally.count(outcome, || format!("detection on {}", data.images[index].file_name)) {
                 tally.objects += objects.len();
-                tally.unboxed += objects.iter().filter(|object| object.r#box.is_none()).count();
-                let its = annotations.get(&data.images[index].id).map(Vec::as_slice).unwrap_or_default();
-                tally.unshaped += its.iter().filter(|annotation| is_unshaped(annotation)).count();
+                tally.unboxed += objects.iter().filter(|object| object.pixel_box.is_none()).count();
             }
         }
     }
