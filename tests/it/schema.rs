@@ -190,7 +190,7 @@ async fn leakproof_operators_are_those_the_queries_count_on() {
 }
 
 /// Constraints that no `on_constraint` names, and why their violation never reaches a client as our bug.
-const HANDLED: [(&str, &str); 24] = [
+const HANDLED: [(&str, &str); 26] = [
     ("organizations_pkey", "on conflict do nothing, then explained"),
     ("organizations_name_key", "on conflict do nothing, then explained"),
     ("users_pkey", "on conflict do nothing, then explained"),
