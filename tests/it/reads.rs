@@ -15,6 +15,7 @@ use crate::replica::Replica;
 use crate::rpcs::{RPCS, Rpc};
 use crate::standby::Pair;
 use crate::statements::log::Log;
+use crate::training::{everything, export};
 use crate::world::World;
 
 const HEADER: &str = "x-photometa-lsn";
@@ -107,6 +108,8 @@ async fn calls_that_only_show_run_on_the_standby_and_all_others_on_the_primary()
         let made = (logs.0.statements(&primary).await, logs.1.statements(&standby).await);
         let right = match name {
             "SessionService/WhoAmI" => made.0.is_empty() && made.1.is_empty(),
+            // It asks the primary for its moment, and gives labels their numbers there.
+            "FeedbackService/ExportTrainingData" => answer.is_ok() && !made.0.is_empty(),
             name if shows(name) => answer.is_ok() && made.0.is_empty() && !made.1.is_empty(),
             _ => !made.0.is_empty() && made.1.is_empty(),
         };
@@ -142,6 +145,30 @@ async fn a_read_shows_what_its_caller_has_seen_whichever_server_has_it() {
     until("the standby answers who has seen the position", async || {
         assert_eq!(list(&app, Some(&position)).await.unwrap(), ["2.jpg", "1.jpg"]);
         !log.statements(&standby).await.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_shows_what_was_there_when_it_began_whichever_server_has_it() {
+    let (pair, app) = start(NEVER).await;
+    pair.catch_up().await;
+    let standby = pair.standby.superuser().await;
+    standby.batch_execute("select pg_wal_replay_pause()").await.unwrap();
+    let photo = app.photo(A, "1.jpg").await;
+    app.detection(A, &photo.id).await;
+
+    let behind = export(&app, A.as_member(), everything()).await.unwrap();
+
+    assert_eq!((behind.progress().images, behind.progress().annotations), (1, 1));
+    standby.batch_execute("select pg_wal_replay_resume()").await.unwrap();
+    pair.catch_up().await;
+    let mut log = Log::open(&pair.standby.log());
+    until("the standby answers exports", async || {
+        log.statements(&standby).await;
+        assert!(export(&app, A.as_member(), everything()).await.unwrap().bytes() == behind.bytes());
+        let made = log.statements(&standby).await;
+        made.iter().any(|statement| statement.contains("training::query::DETECTIONS"))
     })
     .await;
 }
