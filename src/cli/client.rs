@@ -210,6 +210,13 @@ pub(super) fn progress(what: &'static str, length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style).with_prefix(what)
 }
 
+/// The same for what has no known length: turns, and shows what it is told.
+pub(super) fn spinner(what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:12} {spinner} {msg}, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style).with_prefix(what)
+}
+
 #[cfg(test)]
 mod tests {
     use tonic_types::{ErrorDetails, FieldViolation};
