@@ -47,8 +47,9 @@ impl Page {
     /// The part of a box that lies inside; COCO boxes may leave their image by fractions of a pixel. `None` without one.
     pub(super) fn bounding_box(self, [x, y, width, height]: [f64; 4]) -> Option<pb::BoundingBox> {
         let (most_x, most_y) = self.extent();
-        let (left, top) = (x.clamp(0.0, most_x), y.clamp(0.0, most_y));
-        let (width, height) = ((x + width).clamp(0.0, most_x) - left, (y + height).clamp(0.0, most_y) - top);
+        let (left, top) = (rounded(x.clamp(0.0, most_x)), rounded(y.clamp(0.0, most_y)));
+        let (right, bottom) = ((x + width).clamp(0.0, most_x), (y + height).clamp(0.0, most_y));
+        let (width, height) = (rounded(right - left), rounded(bottom - top));
         let Rectangle { x, y, width, height } = self.place(Rectangle { x: left, y: top, width, height });
         (width > 0.0 && height > 0.0).then_some(pb::BoundingBox { x, y, width, height })
     }
@@ -64,7 +65,10 @@ impl Page {
     /// The points of a ring; those outside are moved to the border.
     fn inside(self, ring: &[f64]) -> impl Iterator<Item = (f64, f64)> + Clone {
         let (most_x, most_y) = self.extent();
-        ring.chunks_exact(2).map(move |pair| (pair[0].clamp(0.0, most_x), pair[1].clamp(0.0, most_y)))
+        ring.chunks_exact(2).map(move |pair| {
+            let (x, y) = (pair[0].clamp(0.0, most_x), pair[1].clamp(0.0, most_y));
+            (rounded(x), rounded(y))
+        })
     }
 
     /// The area inside a ring (the shoelace formula).
@@ -73,6 +77,11 @@ impl Page {
         let next = points.clone().cycle().skip(1);
         points.zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum::<f64>().abs() / 2.0
     }
+}
+
+/// A millionth of a pixel, as exports write it: what comes back is the same to the last bit.
+fn rounded(pixels: f64) -> f64 {
+    (pixels * 1e6).round() / 1e6
 }
 
 /// What a segmentation becomes.
