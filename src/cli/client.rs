@@ -7,6 +7,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -14,11 +15,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 pub(super) use retry::{pause, retry};
 
 use super::Failure;
-use crate::config::Secret;
+use crate::config::{self, Secret};
+use crate::pb;
 use crate::pb::detection_service_client::DetectionServiceClient;
 use crate::pb::feedback_service_client::FeedbackServiceClient;
 use crate::pb::organization_service_client::OrganizationServiceClient;
@@ -32,13 +35,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time one attempt of one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A connection that carries a credential and a deadline with every call.
+/// What a detection is of, as commands spell it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Kind {
+    Damage,
+    Material,
+    Volume,
+}
+
+impl From<Kind> for pb::DetectionType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Damage => Self::Damage,
+            Kind::Material => Self::Material,
+            Kind::Volume => Self::Volume,
+        }
+    }
+}
+
+/// A connection that carries a credential, and a deadline with every call that has one.
 pub(super) type Session = InterceptedService<Channel, Bearer>;
 
 /// The services, as one credential sees them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     pub(super) detections: DetectionServiceClient<Session>,
+    /// For the stream of training data, which takes as long as it takes.
+    pub(super) exports: FeedbackServiceClient<Session>,
     pub(super) feedback: FeedbackServiceClient<Session>,
     pub(super) organizations: OrganizationServiceClient<Session>,
     pub(super) photos: PhotoServiceClient<Session>,
@@ -49,6 +72,17 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// Connects as the owner of the credential in a command's settings.
+    ///
+    /// # Errors
+    /// When there is none, or nobody answers.
+    pub(super) async fn of(settings: config::Client) -> Result<Self, Failure> {
+        let token = settings.token.ok_or(
+            "there is no credential; set PHOTOMETA_TOKEN to what `photometa token --role service --org UUID` prints",
+        )?;
+        Self::new(&connect(&settings.address).await?, &token)
+    }
+
     /// Calls through `channel` as the owner of `token`.
     ///
     /// # Errors
@@ -58,9 +92,11 @@ impl Clients {
             .parse()
             .map_err(|_| "the token contains characters that no token has; see PHOTOMETA_TOKEN or --token")?;
         header.set_sensitive(true);
-        let session = InterceptedService::new(channel.clone(), Bearer { header });
+        let stream = InterceptedService::new(channel.clone(), Bearer { header: header.clone(), timeout: None });
+        let session = InterceptedService::new(channel.clone(), Bearer { header, timeout: Some(CALL_TIMEOUT) });
         Ok(Self {
             detections: DetectionServiceClient::new(session.clone()),
+            exports: FeedbackServiceClient::new(stream),
             feedback: FeedbackServiceClient::new(session.clone()),
             organizations: OrganizationServiceClient::new(session.clone()),
             photos: PhotoServiceClient::new(session.clone()),
@@ -76,12 +112,15 @@ impl Clients {
 #[derive(Debug, Clone)]
 pub(super) struct Bearer {
     header: MetadataValue<Ascii>,
+    timeout: Option<Duration>,
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.header.clone());
-        request.set_timeout(CALL_TIMEOUT);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
         Ok(request)
     }
 }
@@ -149,11 +188,33 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// Asks whether there are such projects.
+///
+/// # Errors
+/// The refusal of the first one that is not there, or cannot be seen.
+pub(super) async fn look_for_projects(clients: &Clients, projects: &[Uuid]) -> Result<(), Failure> {
+    for id in projects {
+        let found = retry(|| {
+            let mut projects = clients.projects.clone();
+            async move { projects.get_project(pb::GetProjectRequest { id: id.to_string() }).await }
+        });
+        found.await.map_err(refused)?;
+    }
+    Ok(())
+}
+
 /// A progress bar on standard error; hidden when that is no terminal.
 pub(super) fn progress(what: &'static str, length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:12} {bar:40} {pos}/{len}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_prefix(what)
+}
+
+/// The same for what has no known length: turns, and shows what it is told.
+pub(super) fn spinner(what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:12} {spinner} {msg}, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style).with_prefix(what)
 }
 
 #[cfg(test)]

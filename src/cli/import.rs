@@ -1,21 +1,24 @@
 //! `photometa import`: brings labelled data in through the gRPC API. Ids come from the data, so that a run that
 //! was cut short is completed by running it again, with nothing twice.
 
+mod check;
 mod coco;
 mod convert;
+mod known;
+mod outline;
 mod send;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use self::convert::Target;
 use self::send::{Refusal, Tally};
 use super::Failure;
-use super::client::{Clients, connect, refused, retry};
+use super::client::{Clients, Kind, look_for_projects, refused, retry};
 use crate::{config, pb};
 
 /// Most refused items that are told one by one.
@@ -34,41 +37,42 @@ enum Source {
     Coco(Coco),
 }
 
+/// What `import coco --help` ends with.
+const EXAMPLES: &str = "\
+Examples:
+  photometa import coco labels.json --project UUID
+      A data set. Its categories keep their ids where those are free.
+  photometa export coco -o data.json --split-by photo --validation 10 --test 10
+  photometa import coco data.test.json --predictions predictions.json --model-version cracks-7
+      What a model that was trained on an export sees on the photos of that export: a list of {image_id, category_id,
+      bbox or segmentation, score}, as COCO's results are. An image without predictions is one on which the model saw
+      nothing, so give the file of those images that it was shown.
+
+The outlines of an object are kept, the largest one first, and masks as they are written. An image with a photo_id, as
+exports write it, is that photo: nothing else about it is changed.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 struct Coco {
     /// The JSON file.
     file: PathBuf,
-    /// Project that gets the photos.
-    #[arg(long)]
-    project: Uuid,
+    /// Project that gets the photos that are new; needed unless all images come from an export.
+    #[arg(long, value_name = "UUID")]
+    project: Option<Uuid>,
     /// What the labels are of.
     #[arg(long, value_enum, default_value_t = Kind::Material)]
     detection_type: Kind,
-    /// Model version of the detections.
-    #[arg(long, default_value = "coco")]
-    model_version: String,
+    /// Model version of the detections [default: coco].
+    #[arg(long, value_name = "NAME")]
+    model_version: Option<String>,
+    /// File of predictions, a list as COCO's results are, in place of the annotations.
+    #[arg(long, value_name = "FILE", requires = "model_version")]
+    predictions: Option<PathBuf>,
     /// Requests under way at a time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
     #[command(flatten)]
     client: config::Client,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    Damage,
-    Material,
-    Volume,
-}
-
-impl From<Kind> for pb::DetectionType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Damage => Self::Damage,
-            Kind::Material => Self::Material,
-            Kind::Volume => Self::Volume,
-        }
-    }
 }
 
 impl Import {
@@ -80,29 +84,41 @@ impl Import {
 
 impl Coco {
     async fn run(self) -> Result<(), Failure> {
-        let Self { file, project, detection_type, model_version, concurrency, client } = self;
-        let data = coco::read(&file)?;
-        let target = Target { project, detection_type: detection_type.into(), model_version };
-        let token = client.token.ok_or(
-            "there is no credential; set PHOTOMETA_TOKEN to what `photometa token --role service --org UUID` prints",
-        )?;
-        let clients = Clients::new(&connect(&client.address).await?, &token)?;
+        let Self { file, project, detection_type, model_version, predictions, concurrency, client } = self;
+        let data = coco::read(&file, predictions.as_deref())?;
+        let model_version = model_version.unwrap_or_else(|| "coco".to_owned());
+        let target = Target { project, detection_type: detection_type.into(), model_version, picture: data.picture() };
+        if let Some(image) = data.images.iter().find(|image| target.project_of(image).is_none()) {
+            let name = &image.file_name;
+            return Err(format!("{name} is no photo of an export; --project UUID says which project gets it").into());
+        }
+        let clients = Clients::of(client).await?;
         admitted(&clients, project).await?;
 
-        let started = Instant::now();
-        let photos = send::photos(&clients, &data, &target, concurrency.into())
-            .await
-            .map_err(|failure| interrupted(&failure))?;
-        let detections = send::detections(&clients, &data, &target, &photos, concurrency.into())
-            .await
-            .map_err(|failure| interrupted(&failure))?;
-        let report = Report { photos: photos.tally, detections, elapsed: started.elapsed() };
-        tell(&file, &report)
+        let (started, concurrency) = (Instant::now(), usize::from(concurrency));
+        let (photos, detections, others) =
+            send(&clients, &data, &target, concurrency).await.map_err(|failure| interrupted(&failure))?;
+        let report = Report { photos: photos.tally, detections, others, elapsed: started.elapsed() };
+        tell(predictions.as_ref().unwrap_or(&file), &report)
     }
 }
 
+/// Sends everything: what became of the photos and the detections, and which labels have other ids.
+async fn send(
+    clients: &Clients,
+    data: &coco::Coco,
+    target: &Target,
+    concurrency: usize,
+) -> Result<(send::Photos, Tally, Option<String>), Failure> {
+    let others = known::categories(clients, data).await?;
+    let there = known::photos(clients, data, concurrency).await?;
+    let photos = send::photos(clients, data, target, &there, concurrency).await?;
+    let detections = send::detections(clients, data, target, &photos, concurrency).await?;
+    Ok((photos, detections, others))
+}
+
 /// Asks what would otherwise refuse every single item: may this credential write detections, is there such a project?
-async fn admitted(clients: &Clients, project: Uuid) -> Result<(), Failure> {
+async fn admitted(clients: &Clients, project: Option<Uuid>) -> Result<(), Failure> {
     let me = retry(|| {
         let mut session = clients.session.clone();
         async move { session.who_am_i(pb::WhoAmIRequest {}).await }
@@ -111,12 +127,7 @@ async fn admitted(clients: &Clients, project: Uuid) -> Result<(), Failure> {
     if !matches!(role.as_str(), "service" | "org_admin") {
         return Err(format!("the credential's role is {role}; importing takes service or org_admin").into());
     }
-    let found = retry(|| {
-        let mut projects = clients.projects.clone();
-        async move { projects.get_project(pb::GetProjectRequest { id: project.to_string() }).await }
-    });
-    found.await.map_err(refused)?;
-    Ok(())
+    look_for_projects(clients, project.as_slice()).await
 }
 
 fn interrupted(failure: &Failure) -> Failure {
@@ -128,12 +139,14 @@ fn interrupted(failure: &Failure) -> Failure {
 struct Report {
     photos: Tally,
     detections: Tally,
+    /// Labels that have other ids than in the file.
+    others: Option<String>,
     elapsed: Duration,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { photos, detections, elapsed } = self;
+        let Self { photos, detections, others: _, elapsed } = self;
         let seconds = elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = detections.objects as f64 / seconds.max(0.001);
@@ -141,6 +154,9 @@ impl fmt::Display for Report {
         write!(f, "{} detections with {} objects ({detections}", detections.stored(), detections.objects)?;
         if detections.unboxed > 0 {
             write!(f, "; {} objects without a box", detections.unboxed)?;
+        }
+        if detections.cut > 0 {
+            write!(f, "; {} objects with outlines that only their attributes keep", detections.cut)?;
         }
         write!(f, ") in {seconds:.1} s: {rate:.0} objects/s")
     }
@@ -154,6 +170,9 @@ fn tell(file: &Path, report: &Report) -> Result<(), Failure> {
     }
     if refusals.len() > TOLD {
         eprintln!("photometa: and {} more", refusals.len() - TOLD);
+    }
+    if let Some(others) = &report.others {
+        eprintln!("photometa: {others}");
     }
     println!("{report}");
     match refusals.len() + report.detections.held_back {

@@ -3,6 +3,7 @@
 mod client;
 mod database;
 mod doctor;
+mod export;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -46,6 +47,8 @@ enum Command {
     Token(token::Token),
     /// Bring labelled data in.
     Import(import::Import),
+    /// Write training data.
+    Export(export::Export),
     /// Ask a running server whether it is ready; exit status 0 says yes.
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -65,6 +68,7 @@ impl Cli {
             Some(Command::Seed(command)) => command.run(&database, &credentials).await,
             Some(Command::Token(command)) => command.run(&database, &credentials),
             Some(Command::Import(command)) => command.run().await,
+            Some(Command::Export(command)) => command.run().await,
             Some(Command::Healthcheck(command)) => command.run().await,
         };
         match outcome {

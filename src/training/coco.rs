@@ -6,12 +6,13 @@ use super::form::{Segmentation, Shape};
 use super::model::{Category, Found, Photo, Plan, Stage};
 use super::split::Part;
 use crate::detection::Object;
-use crate::geometry::size_of;
+use crate::geometry::{Picture, size_of};
 
 #[derive(Serialize)]
 struct Info<'a> {
     description: &'a str,
     version: &'a str,
+    frame: &'a str,
 }
 
 #[derive(Serialize)]
@@ -63,10 +64,12 @@ fn push(out: &mut Vec<u8>, first: bool, value: &impl Serialize) {
     super::lines::write(out, value);
 }
 
-/// Writes what stands before the first image. It does not tell the time: equal data are equal bytes.
-pub(super) fn begin(out: &mut Vec<u8>) {
+/// Writes what stands before the first image: also which picture pixels are of, so that whoever reads them can tell. It
+/// does not tell the time: equal data are equal bytes.
+pub(super) fn begin(out: &mut Vec<u8>, plan: &Plan) {
     out.extend_from_slice(b"{\"info\":");
-    let info = Info { description: "photometa training data", version: env!("CARGO_PKG_VERSION") };
+    let frame = if plan.frame == Picture::Stored { "stored" } else { "upright" };
+    let info = Info { description: "photometa training data", version: env!("CARGO_PKG_VERSION"), frame };
     super::lines::write(out, &info);
     out.extend_from_slice(b",\n\"images\":[");
 }

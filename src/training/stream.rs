@@ -109,7 +109,7 @@ impl Export {
             let seen = db.in_time().await?.max(caller.after);
             let cursor = Cursor::begin(&plan, moment, seen.map(|position| position.to_string()));
             if plan.coco {
-                coco::begin(&mut buffer);
+                coco::begin(&mut buffer, &plan);
             }
             cursor
         };

@@ -1,36 +1,40 @@
-//! COCO files: what is read of them, and the rules that are checked before anything is sent. Problems name the
-//! file and the place, counted from 1.
+//! COCO files: what is read of them. A place in a file is told by the name of the list and the number in it, from 1.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::check::check;
 use crate::cli::Failure;
-
-/// Most problems that are told at once.
-const TOLD: usize = 20;
-/// Most objects of a detection, characters of a key and of a label, and pixels of a side: the contract's.
-const MAX_OBJECTS: usize = 1000;
-const MAX_KEY: usize = 500;
-const MAX_LABEL: usize = 200;
-const MAX_PIXELS: i32 = 1_000_000;
+use crate::geometry::Picture;
 
 /// A COCO file.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "a COCO file: an object with images, annotations and categories")]
 pub(super) struct Coco {
+    info: Option<Value>,
     #[serde(deserialize_with = "images")]
     pub(super) images: Vec<Image>,
     #[serde(default, deserialize_with = "annotations")]
     pub(super) annotations: Vec<Annotation>,
     #[serde(default, deserialize_with = "categories")]
     pub(super) categories: Vec<Category>,
+}
+
+impl Coco {
+    /// Which picture its pixels are of, as our own exports say.
+    pub(super) fn picture(&self) -> Picture {
+        match self.info.as_ref().and_then(|info| info.get("frame")).and_then(Value::as_str) {
+            Some("stored") => Picture::Stored,
+            _ => Picture::Upright,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +48,26 @@ pub(super) struct Image {
     pub(super) coco_url: Option<String>,
     /// Written in many ways, or not at all.
     pub(super) date_captured: Option<Value>,
+    /// Of our own exports, as are the next two: the photo that it is.
+    pub(super) photo_id: Option<Value>,
+    pub(super) project_id: Option<Value>,
+    pub(super) exif_orientation: Option<i16>,
+}
+
+impl Image {
+    /// The photo that it is, if it says so.
+    pub(super) fn photo(&self) -> Option<Uuid> {
+        uuid(self.photo_id.as_ref())
+    }
+
+    /// The project of that photo.
+    pub(super) fn project(&self) -> Option<Uuid> {
+        self.photo().and(uuid(self.project_id.as_ref()))
+    }
+}
+
+fn uuid(written: Option<&Value>) -> Option<Uuid> {
+    written?.as_str()?.parse().ok()
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +82,19 @@ pub(super) struct Annotation {
     pub(super) area: Option<f64>,
     pub(super) iscrowd: Option<Value>,
     pub(super) score: Option<f64>,
+    /// Of our own exports: what the object is called in its detection.
+    pub(super) object_id: Option<Value>,
+}
+
+/// What a model writes: an annotation of less, with a score.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "a prediction")]
+struct Prediction {
+    image_id: i64,
+    category_id: i64,
+    bbox: Option<[f64; 4]>,
+    segmentation: Option<Segmentation>,
+    score: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,81 +114,53 @@ pub(super) struct Category {
     pub(super) supercategory: Option<String>,
 }
 
-/// Reads and checks a file.
+/// A file of predictions.
+#[derive(Deserialize)]
+struct Predictions(#[serde(deserialize_with = "predictions")] Vec<Prediction>);
+
+/// Reads and checks a file. With a file of predictions, those stand in place of its annotations; their ids are their
+/// numbers in it.
 ///
 /// # Errors
-/// When it cannot be read, is no COCO file, or breaks a rule: the first problems, with their places.
-pub(super) fn read(file: &Path) -> Result<Coco, Failure> {
-    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let data: Coco = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    let problems = problems(&data);
-    if problems.is_empty() {
-        return Ok(data);
+/// When one cannot be read, is not what it should be, or breaks a rule: the first problems, with their places.
+pub(super) fn read(file: &Path, predicted: Option<&Path>) -> Result<Coco, Failure> {
+    let mut data: Coco = parse(file, |bytes| {
+        is_list(bytes).then_some(
+            "this is a list, as files of predictions are; give the file of the images and categories first:\n  \
+             photometa import coco DATASET.json --predictions PREDICTIONS.json --model-version NAME",
+        )
+    })?;
+    if let Some(predicted) = predicted {
+        let Predictions(predictions) = parse(predicted, |bytes| {
+            (!is_list(bytes)).then_some(
+                "predictions are a list of objects with image_id, category_id, bbox or segmentation, and score",
+            )
+        })?;
+        data.annotations = (1..).zip(predictions).map(|(number, prediction)| prediction.numbered(number)).collect();
     }
-    let mut text = format!("{}: nothing was sent, because of", file.display());
-    for problem in problems.iter().take(TOLD) {
-        text.push_str("\n  ");
-        text.push_str(problem);
-    }
-    if problems.len() > TOLD {
-        let _ = write!(text, "\n  and {} more", problems.len() - TOLD);
-    }
-    Err(text.into())
+    check(&data, file, predicted)?;
+    Ok(data)
 }
 
-fn problems(data: &Coco) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut names = HashSet::new();
-    let mut images = HashMap::new();
-    for (index, image) in data.images.iter().enumerate() {
-        let mut say = |problem: String| found.push(format!("image {} (id {}): {problem}", index + 1, image.id));
-        if images.insert(image.id, 0).is_some() {
-            say("another image has the same id".to_owned());
-        }
-        if !names.insert(image.file_name.as_str()) {
-            say(format!("another image has the same file_name {:?}", image.file_name));
-        }
-        if image.file_name.is_empty() || image.file_name.chars().count() > MAX_KEY {
-            say(format!("file_name must have 1 to {MAX_KEY} characters"));
-        }
-        for (name, side) in [("width", image.width), ("height", image.height)] {
-            if !(1..=MAX_PIXELS).contains(&side) {
-                say(format!("{name} is {side}; 1 to {MAX_PIXELS} is allowed"));
-            }
-        }
+/// Reads a file that nothing is wrong with at first sight.
+fn parse<T: DeserializeOwned>(file: &Path, wrong: impl Fn(&[u8]) -> Option<&'static str>) -> Result<T, Failure> {
+    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    if let Some(problem) = wrong(&bytes) {
+        return Err(format!("{}: {problem}", file.display()).into());
     }
+    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()).into())
+}
 
-    let mut categories = HashSet::new();
-    for (index, category) in data.categories.iter().enumerate() {
-        let mut say = |problem: String| found.push(format!("category {} (id {}): {problem}", index + 1, category.id));
-        if !categories.insert(category.id) {
-            say("another category has the same id".to_owned());
-        }
-        if category.name.is_empty() || category.name.chars().count() > MAX_LABEL {
-            say(format!("name must have 1 to {MAX_LABEL} characters"));
-        }
-    }
+fn is_list(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"[")
+}
 
-    for (index, annotation) in data.annotations.iter().enumerate() {
-        let mut say =
-            |problem: String| found.push(format!("annotation {} (id {}): {problem}", index + 1, annotation.id));
-        match images.get_mut(&annotation.image_id) {
-            None => say(format!("there is no image {}", annotation.image_id)),
-            Some(objects) => {
-                *objects += 1;
-                if *objects == MAX_OBJECTS + 1 {
-                    say(format!("image {} has more than {MAX_OBJECTS} annotations", annotation.image_id));
-                }
-            }
-        }
-        if !categories.contains(&annotation.category_id) {
-            say(format!("there is no category {}", annotation.category_id));
-        }
-        if let Some(score) = annotation.score.filter(|score| !(0.0..=1.0).contains(score)) {
-            say(format!("score is {score}; 0 to 1 is allowed"));
-        }
+impl Prediction {
+    fn numbered(self, id: i64) -> Annotation {
+        let Self { image_id, category_id, bbox, segmentation, score } = self;
+        let (area, iscrowd, object_id) = (None, None, None);
+        Annotation { id, image_id, category_id, bbox, segmentation, area, iscrowd, score: Some(score), object_id }
     }
-    found
 }
 
 fn images<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Image>, D::Error> {
@@ -164,6 +173,10 @@ fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Annotat
 
 fn categories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Category>, D::Error> {
     deserializer.deserialize_seq(Numbered { what: "category", item: PhantomData })
+}
+
+fn predictions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Prediction>, D::Error> {
+    deserializer.deserialize_seq(Numbered { what: "prediction", item: PhantomData })
 }
 
 /// Reads a list whose errors say which item they are about.
@@ -203,26 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_all_told_with_their_places() {
-        let data = serde_json::from_value(serde_json::json!({
-            "images": [
-                {"id": 1, "file_name": "a", "width": 0, "height": 2},
-                {"id": 1, "file_name": "a", "width": 2, "height": 2},
-            ],
-            "annotations": [{"id": 7, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}],
-        }));
+    fn reading_names_the_prediction_that_is_wrong() {
+        let text = r#"[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}, {"image_id": 1, "category_id": 1}]"#;
 
-        let found = problems(&data.expect("the form is right"));
+        let error = serde_json::from_str::<Predictions>(text).err().expect("the second one has no score").to_string();
 
-        assert_eq!(
-            found,
-            [
-                "image 1 (id 1): width is 0; 1 to 1000000 is allowed",
-                "image 2 (id 1): another image has the same id",
-                "image 2 (id 1): another image has the same file_name \"a\"",
-                "annotation 1 (id 7): there is no image 9",
-                "annotation 1 (id 7): there is no category 3",
-            ]
-        );
+        assert!(error.starts_with("prediction 2: missing field `score` at line 1"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::coco::Coco;
 use super::convert::{Target, by_image, categories};
+use super::outline::leaves_rest;
 use crate::cli::Failure;
 use crate::cli::client::{Clients, describe, item_status, pause, progress, refused};
 use crate::pb::{self, WriteOutcome};
@@ -30,6 +31,8 @@ pub(super) struct Tally {
     pub(super) objects: usize,
     /// Those of them without a box.
     pub(super) unboxed: usize,
+    /// Those of them with outlines that are in their attributes only.
+    pub(super) cut: usize,
     /// Items not sent because what they belong to was refused.
     pub(super) held_back: usize,
     /// Items the server refused.
@@ -86,11 +89,12 @@ pub(super) struct Photos {
     refused: HashSet<usize>,
 }
 
-/// Sends the photos.
+/// Sends the photos that are not `there` yet.
 pub(super) async fn photos(
     clients: &Clients,
     data: &Coco,
     target: &Target,
+    there: &HashSet<usize>,
     concurrency: usize,
 ) -> Result<Photos, Failure> {
     let call = async |photos| {
@@ -98,11 +102,13 @@ pub(super) async fn photos(
         let results = clients.photos.clone().batch_create_photos(request).await?.into_inner().results;
         Ok(results.into_iter().map(|result| outcome(result.outcome, result.status.as_ref())).collect())
     };
-    let all = data.images.iter().enumerate().map(|(index, image)| (index, target.photo(image)));
-    let bar = progress("photos", data.images.len() as u64);
+    let new = data.images.iter().enumerate().filter(|(index, _)| !there.contains(index));
+    let all = new.map(|(index, image)| (index, target.photo(image)));
+    let bar = progress("photos", (data.images.len() - there.len()) as u64);
     let mut under_way =
         futures_util::stream::iter(chunks(all)).map(|chunk| settle(chunk, &call)).buffer_unordered(concurrency);
-    let mut sent = Photos::default();
+    let tally = Tally { unchanged: there.len(), ..Tally::default() };
+    let mut sent = Photos { tally, ..Photos::default() };
     while let Some(chunk) = under_way.next().await {
         for (index, photo, outcome) in chunk.map_err(refused)? {
             bar.inc(1);
@@ -144,7 +150,9 @@ pub(super) async fn detections(
             bar.inc(objects.len() as u64);
             if tally.count(outcome, || format!("detection on {}", data.images[index].file_name)) {
                 tally.objects += objects.len();
-                tally.unboxed += objects.iter().filter(|object| object.pixel_box.is_none()).count();
+                tally.unboxed += objects.iter().filter(|object| object.r#box.is_none()).count();
+                let its = annotations.get(&data.images[index].id).into_iter().flatten();
+                tally.cut += its.filter(|annotation| leaves_rest(annotation.segmentation.as_ref())).count();
             }
         }
     }
