@@ -42,6 +42,8 @@ async fn all_columns(admin: &Client) -> Vec<Option<String>> {
 async fn up_down_and_up_on_a_full_database_keeps_rows_where_it_can_and_the_schema_always() {
     let database = TestDatabase::clone_big().await;
     let admin = connect(&database.superuser()).await;
+    // Version 11 made the table: its undo takes the claims, which end by themselves.
+    admin.batch_execute("delete from companycam_photos.review_claims").await.unwrap();
     let of = all_columns(&admin).await;
     let (rows, schema) = (contents(&admin, &of).await, database.schema());
     assert!(rows.iter().filter(|(count, _)| *count >= 100_000).count() >= 4, "{rows:?}");
