@@ -16,13 +16,9 @@ do $$ begin
     alter table companycam_photos.feedback add constraint feedback_retracts_id_check check ((verdict = 'retract') = (retracts_id is not null));
 end $$;
 -- An answer is taken back once.
-do $$ begin create unique index feedback_retracts_id_key on companycam_photos.feedback (organization_id, retracts_id); end $$;
-do $$ begin
-    alter table companycam_photos.feedback add constraint feedback_retracts_id_fkey
-        foreign key (organization_id, retracts_id) references companycam_photos.feedback (organization_id, id);
-end $$;
+do $$ begin create unique index feedback_retracts_id_key on companycam_photos.feedback (organization_id, retracts_id) where retracts_id is not null; end $$;
 comment on column companycam_photos.feedback.verdict is 'confirm, reject, correct, or retract: an earlier answer is taken back.';
-comment on column companycam_photos.feedback.retracts_id is 'The answer that is taken back.';
+comment on column companycam_photos.feedback.retracts_id is 'The answer that is taken back, to the same detection; no foreign key, because they go together.';
 comment on index companycam_photos.feedback_retracts_id_key is 'Whether an answer was taken back.';
 
 alter table companycam_photos.detections add column corrections jsonb, add column moved_objects integer, add column moved_iou double precision;
@@ -54,7 +50,7 @@ do $$ begin
         check (jsonb_typeof(corrections) = 'array' and jsonb_array_length(corrections) > 0);
     alter table companycam_photos.detections add constraint detections_moved_objects_check check (moved_objects > 0);
     alter table companycam_photos.detections add constraint detections_moved_iou_check
-        check (moved_iou between 0 and moved_objects and (moved_iou is null) = (moved_objects is null));
+        check (moved_iou >= 0 and moved_iou <= moved_objects and (moved_iou is null) = (moved_objects is null));
 end $$;
 comment on column companycam_photos.detections.corrections is 'The corrections that stand, as edits of results: each object at most one move and one relabel, one remove, or one add. Derived from feedback.';
 comment on column companycam_photos.detections.moved_objects is 'How many objects of results stand elsewhere by the corrections; derived.';

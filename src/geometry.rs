@@ -81,8 +81,8 @@ mod tests {
 
         assert!((intersection_over_union(place(0.1, 0.2), place(0.1, 0.2)) - 1.0).abs() < 1e-12);
         assert!((intersection_over_union(place(0.0, 0.5), place(0.0, 0.25)) - 0.5).abs() < 1e-12);
-        assert_eq!(intersection_over_union(place(0.0, 0.25), place(0.5, 0.25)), 0.0);
-        assert_eq!(intersection_over_union(Rectangle::default(), Rectangle::default()), 0.0);
+        assert!(intersection_over_union(place(0.0, 0.25), place(0.5, 0.25)) < 1e-12);
+        assert!(intersection_over_union(Rectangle::default(), Rectangle::default()) < 1e-12);
     }
 
     #[test]

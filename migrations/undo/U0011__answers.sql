@@ -28,7 +28,6 @@ from (
 ) f
 where d.organization_id = f.organization_id and d.id = f.detection_id;
 
-do $$ begin alter table companycam_photos.feedback drop constraint feedback_retracts_id_fkey; end $$;
 drop index companycam_photos.feedback_retracts_id_key;
 delete from companycam_photos.feedback f where f.verdict = 'retract';
 do $$ begin

@@ -38,7 +38,7 @@ pub(super) async fn run(db: &Db, caller: &Caller, rollback: &Rollback) -> Result
         let work = async |tx: Tx| {
             let locked = query::lock_of_model(&tx, rollback, after, CHUNK).await?;
             let ids: Vec<_> = locked.iter().map(|(_, id)| *id).collect();
-            let deleted = if ids.is_empty() { 0 } else { write::delete(&tx, &ids, rollback.include_reviewed).await? };
+            let deleted = write::delete(&tx, &ids, rollback.include_reviewed).await?;
             Ok((locked.len(), locked.last().copied(), deleted))
         };
         let (locked, last, gone) = db.scoped(caller, Access::Write, work).await?;

@@ -44,10 +44,12 @@ fn read(checks: &mut Violations, at: &At<'_>, edit: pb::ObjectEdit) -> Option<Ed
             let object_id = checks.text(&at.field("object_id"), object_id, 1..=100);
             let box_at = at.field("box");
             // An absent box is one violation, not one per side.
-            let bounding_box = r#box.map(|place| object::bounding_box(checks, &box_at, place)).unwrap_or_else(|| {
+            let bounding_box = if let Some(place) = r#box {
+                object::bounding_box(checks, &box_at, place)
+            } else {
                 checks.refuse(&box_at, "is required");
                 Rectangle::default()
-            });
+            };
             Edit::Move { object_id, bounding_box }
         }
         object_edit::Edit::Relabel(pb::RelabelObject { object_id, label }) => {
@@ -107,7 +109,7 @@ fn refuse_object(checks: &mut Violations, at: &At<'_>, edit: &Edit, problem: &st
     match edit {
         Edit::Add { .. } => checks.refuse(&at.field("object").field("object_id"), problem),
         Edit::Move { .. } | Edit::Relabel { .. } | Edit::Remove { .. } => {
-            checks.refuse(&at.field("object_id"), problem)
+            checks.refuse(&at.field("object_id"), problem);
         }
     }
 }

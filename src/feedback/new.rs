@@ -48,6 +48,7 @@ pub(super) struct NewFeedback {
 impl NewFeedback {
     /// Whether only its detection shows all that is wrong with it.
     pub(super) fn refers(&self) -> bool {
-        !self.detection_id.0.is_nil() && !(self.edits.is_empty() && self.retracts.is_none())
+        let names = !self.edits.is_empty() || self.retracts.is_some();
+        names && !self.detection_id.0.is_nil()
     }
 }

@@ -158,9 +158,7 @@ pub const REFERENCES: &[Entry] = &[
         "review_claims_detection_id_fkey",
         "insert into review_claims (organization_id, detection_id, project_id, user_id, expires_at)
          select organization_id, '$nobody', id, '$member', now() from projects where id = '$house'",
-        &[
-            call(Admin, "DetectionService/ReleaseClaimedDetections", r#"{"ids": ["$nobody"]}"#, "OK {}"),
-        ],
+        &[call(Admin, "DetectionService/ReleaseClaimedDetections", r#"{"ids": ["$nobody"]}"#, "OK {}")],
     ),
     wire(
         "feedback_detection_id_fkey",
@@ -173,21 +171,6 @@ pub const REFERENCES: &[Entry] = &[
                 "NotFound DETECTION_NOT_FOUND",
             ),
             call(Admin, "DetectionService/DeleteDetection", r#"{"id": "$reviewed"}"#, "OK {}"),
-        ],
-    ),
-    wire(
-        "feedback_retracts_id_fkey",
-        "insert into feedback (organization_id, id, project_id, photo_id, detection_id, user_id, verdict, retracts_id, created_at, content_digest)
-         select organization_id, gen_random_uuid(), project_id, photo_id, detection_id, user_id, 'retract', '$nobody', created_at, content_digest
-         from feedback limit 1",
-        &[
-            call(
-                Admin,
-                "FeedbackService/CreateFeedback",
-                r#"{"feedback": {"detection_id": "$reviewed", "verdict": "VERDICT_RETRACT", "retracts_id": "$nobody"}}"#,
-                "InvalidArgument INVALID_FIELDS feedback.retracts_id",
-            ),
-            call(Admin, "DetectionService/DeleteDetection", r#"{"id": "$detection"}"#, "OK {}"),
         ],
     ),
 ];

@@ -188,7 +188,8 @@ async fn delete_detections_by_model_goes_on_where_its_time_was_up() {
         timed
     };
     let late = app.detections(A.as_service()).delete_detections_by_model(timed()).await.unwrap_err();
-    assert_eq!(late.code(), Code::DeadlineExceeded);
+    // Whose clock is first, the client's or the server's, nobody knows.
+    assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&late.code()), "{late:?}");
     let after_one = app.count("select count(*) from companycam_photos.detections").await;
     transaction.rollback().await.unwrap();
 

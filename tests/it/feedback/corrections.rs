@@ -52,7 +52,7 @@ async fn corrections_of_two_people_add_up_and_show_wherever_the_detection_does()
     let list = |view: pb::DetectionView| pb::ListDetectionsRequest { view: view.into(), ..Default::default() };
     let mut reader = app.detections(A.as_service());
     let full = reader.list_detections(list(pb::DetectionView::Full)).await.unwrap().into_inner().detections;
-    assert_eq!(full, [shown.clone()]);
+    assert_eq!(full, std::slice::from_ref(&shown));
     let basic = reader.list_detections(list(pb::DetectionView::Basic)).await.unwrap().into_inner().detections;
     assert_eq!((&basic[0].results, &basic[0].corrected_results), (&None, &None));
     let photo = pb::GetPhotoRequest { id: first.photo_id.clone(), view: pb::PhotoView::Full.into() };

@@ -113,7 +113,7 @@ impl World {
         (feedback, seen, etag)
     }
 
-    fn reviewer(&self, random: &mut Random) -> Who {
+    fn reviewer(random: &mut Random) -> Who {
         random.pick(&[A.as_member(), A.as_admin()])
     }
 
@@ -127,7 +127,7 @@ impl World {
         let Some(detection) = self.detection(random) else { return Ok(()) };
         let (feedback, seen, detection_etag) = self.feedback(random, &detection);
         let request = pb::CreateFeedbackRequest { feedback: Some(feedback), detection_etag };
-        let answer = self.app.feedback(self.reviewer(random)).create_feedback(request).await?.into_inner();
+        let answer = self.app.feedback(Self::reviewer(random)).create_feedback(request).await?.into_inner();
         self.acknowledged(answer.feedback.unwrap(), seen, answer.detection.unwrap().etag);
         Ok(())
     }
@@ -139,7 +139,7 @@ impl World {
             let Some(detection) = self.detection(random) else { return Ok(()) };
             request.feedback.push(self.feedback(random, &detection).0);
         }
-        let answer = self.app.feedback(self.reviewer(random)).batch_create_feedback(request).await?.into_inner();
+        let answer = self.app.feedback(Self::reviewer(random)).batch_create_feedback(request).await?.into_inner();
         let mut known = self.known();
         for feedback in answer.results.into_iter().filter_map(|result| result.feedback) {
             known.answers.insert(feedback.id.clone(), (feedback, None));

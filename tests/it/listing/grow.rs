@@ -275,7 +275,7 @@ pub fn shown(detection: &Detection) -> pb::Detection {
 
 /// Feedback as people send it.
 pub fn said(feedback: &Feedback) -> pb::Feedback {
-    let add = pb::object_edit::Edit::Add(pb::AddObject { object: Some(object("added")) });
+    let add = pb::object_edit::Edit::Add(pb::AddObject { object: Some(object(&feedback.id.to_string())) });
     let edits = vec![pb::ObjectEdit { edit: Some(add) }];
     pb::Feedback {
         id: feedback.id.to_string(),
