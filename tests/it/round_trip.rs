@@ -270,7 +270,7 @@ fn splits_are_three_files_and_standard_output_is_the_one() {
     let parts = ["train", "validation", "test"].map(|part| read(&server.folder.0.join(format!("out.{part}.json"))));
     let mut names: Vec<&Value> =
         parts.iter().flat_map(|part| list(part, "images")).map(|image| &image["file_name"]).collect();
-    names.sort_by_key(|name| name.to_string());
+    names.sort_by_key(ToString::to_string);
     assert_eq!(names, ["crowd.jpg", "nothing.jpg", "pieces.jpg", "scores.jpg"]);
     assert_eq!(list(&whole, "images").len(), 4);
     assert_eq!(lines.lines().count(), 4);

@@ -73,13 +73,13 @@ impl FeedbackService for Script {
     }
 }
 
-fn message(chunk: &str, token: &str, images: i64, done: bool) -> Answer {
-    Ok(pb::ExportTrainingDataResponse {
+fn message(chunk: &str, token: &str, images: i64, done: bool) -> pb::ExportTrainingDataResponse {
+    pb::ExportTrainingDataResponse {
         chunk: chunk.as_bytes().to_vec(),
         resume_token: token.to_owned(),
         skipped: vec![pb::SkippedData { photo_id: token.to_owned(), ..pb::SkippedData::default() }],
         progress: Some(pb::TrainingDataProgress { images, done, ..pb::TrainingDataProgress::default() }),
-    })
+    }
 }
 
 fn changed() -> Answer {
@@ -134,10 +134,10 @@ async fn receive_goes_on_behind_the_last_message() {
     let mut sink = Sink::File(Draft::begin(&scratch.0).expect("a file"));
     let mut skipped = Skipped::new(None);
     let script = vec![
-        vec![message("one ", "1", 1, false), Err(Status::unavailable("going away"))],
+        vec![Ok(message("one ", "1", 1, false)), Err(Status::unavailable("going away"))],
         // It ends before its end.
-        vec![message("two ", "2", 2, false)],
-        vec![message("three", "3", 3, true)],
+        vec![Ok(message("two ", "2", 2, false))],
+        vec![Ok(message("three", "3", 3, true))],
     ];
 
     let (written, tokens) = receive(script, &mut sink, &mut skipped).await;
@@ -154,7 +154,8 @@ async fn receive_begins_again_when_something_was_deleted() {
     let (scratch, list) = (Scratch::new("begun-again"), Scratch::new("begun-again-skipped"));
     let mut sink = Sink::File(Draft::begin(&scratch.0).expect("a file"));
     let mut skipped = Skipped::new(Some(Draft::begin(&list.0).expect("a file")));
-    let script = vec![vec![message("old old old", "1", 7, false), changed()], vec![message("new", "2", 1, true)]];
+    let script =
+        vec![vec![Ok(message("old old old", "1", 7, false)), changed()], vec![Ok(message("new", "2", 1, true))]];
 
     let (written, tokens) = receive(script, &mut sink, &mut skipped).await;
 
@@ -172,7 +173,7 @@ async fn receive_begins_again_when_something_was_deleted() {
 async fn receive_ends_with_a_refusal_that_stands_and_leaves_no_file() {
     let scratch = Scratch::new("refused");
     let mut sink = Sink::File(Draft::begin(&scratch.0).expect("a file"));
-    let script = vec![vec![message("half", "1", 1, false), Err(Status::permission_denied("no more"))]];
+    let script = vec![vec![Ok(message("half", "1", 1, false)), Err(Status::permission_denied("no more"))]];
 
     let (written, _) = receive(script, &mut sink, &mut Skipped::new(None)).await;
     let second = Draft::begin(&scratch.0).expect_err("it is being written");
