@@ -7,6 +7,7 @@ mod cluster;
 mod harness;
 mod random;
 mod replica;
+mod round_trip;
 mod rpcs;
 mod standby;
 mod world;

@@ -45,7 +45,7 @@ pub(super) struct Receiver<'a> {
     skipped: &'a mut Skipped,
     bar: ProgressBar,
     written: Written,
-    /// Streams since something came.
+    /// Streams since something came, with the one that brought it.
     attempt: u32,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Receiver<'a> {
             let bytes = self.written.bytes + chunk.len() as u64;
             self.written = Written { images, annotations, negatives, bytes };
             self.bar.set_message(format!("{images} images, {annotations} annotations"));
-            (request.resume_token, self.attempt, done) = (resume_token, 0, progress.done);
+            (request.resume_token, self.attempt, done) = (resume_token, 1, progress.done);
         }
     }
 
@@ -135,3 +135,6 @@ fn silent() -> Status {
 fn is_change(status: &Status) -> bool {
     status.get_details_error_info().is_some_and(|info| info.reason == "CONCURRENT_CHANGE")
 }
+
+#[cfg(test)]
+mod tests;
