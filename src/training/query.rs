@@ -104,6 +104,17 @@ pub(super) async fn photos(
     page.draft.query(tx).await?.into_iter().map(Photo::try_from).collect()
 }
 
+/// Of which detections a pass needs what the model saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Of none: only photos are of interest.
+    Nothing,
+    /// Of those where something is not there.
+    Missing,
+    /// Of all.
+    All,
+}
+
 /// Detections of some photos, in the order of the photos and then their own.
 #[derive(Debug)]
 pub(super) struct Detections {
@@ -119,7 +130,7 @@ pub(super) async fn detections(
     plan: &Plan,
     as_of: &Timestamp,
     (photo_ids, after): (&[PhotoId], Option<Inner>),
-    (rows, bytes, shown): (i64, i64, bool),
+    (rows, bytes, shown): (i64, i64, Shown),
 ) -> Result<Detections> {
     let last = after.and_then(|(_, time, id)| Some((Timestamp::from_microsecond(time).ok()?, id)));
     let mut page = Page::new(tx, DETECTIONS, false, last, rows);
@@ -128,13 +139,18 @@ pub(super) async fn detections(
     draft.sql("select * from (select d.*, coalesce(sum(pg_column_size(d.results)) over (rows unbounded preceding), 0) as bytes, count(*) over () as total from (select d.* from unnest(");
     draft.value(&photo_ids).sql("::uuid[]) u (photo_id) cross join lateral (select ");
     draft.sql("d.id, d.photo_id, d.detection_type, d.model_version, d.created_at, d.updated_at, d.user_feedback ->> 'verdict' as verdict");
-    draft.sql(if shown {
-        ", d.results, d.corrections"
-    } else {
-        ", null::jsonb as results, null::jsonb as corrections"
-    });
-    draft.sql(" from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = u.photo_id and d.created_at < ");
     let moment = draft.slot(as_of);
+    match shown {
+        Shown::Nothing => _ = draft.sql(", null::jsonb as results, null::jsonb as corrections"),
+        Shown::Missing => {
+            draft.sql(
+                ", case when d.user_feedback ->> 'verdict' = 'reject' or d.corrections is not null or d.updated_at >= ",
+            );
+            draft.again(moment).sql(" then d.results end as results, d.corrections");
+        }
+        Shown::All => _ = draft.sql(", d.results, d.corrections"),
+    }
+    draft.sql(" from companycam_photos.detections d where d.organization_id = $1 and d.photo_id = u.photo_id and d.created_at < ");
     draft.again(moment);
     if let Some((begun, ..)) = after {
         draft.sql(" and (u.photo_id <> ").made(begun).sql(" or true");

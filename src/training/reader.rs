@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::model::{Cursor, Found, Inner, Key, Photo, Plan, Stage};
-use super::query;
+use super::query::{self, Shown};
 use crate::auth::Caller;
 use crate::db::{Access, Db, Tx};
 use crate::error::{Error, Result};
@@ -87,8 +87,11 @@ impl Reader {
             return Ok(Batch { entries: Vec::new(), next: behind_all });
         }
         let ids: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
-        let shown = self.stage != Stage::Images;
-        let most = if shown { (ROWS, BYTES, true) } else { (BARE_ROWS, i64::MAX, false) };
+        let most = match self.stage {
+            Stage::Images => (BARE_ROWS, BYTES, Shown::Nothing),
+            Stage::Negatives => (BARE_ROWS, BYTES, Shown::Missing),
+            Stage::Objects | Stage::Categories | Stage::End => (ROWS, BYTES, Shown::All),
+        };
         let query::Detections { found, whole } =
             query::detections(tx, &self.plan, &self.moment, (&ids, begun), most).await?;
         let cut = if whole { None } else { found.last().map(Found::place) };

@@ -21,15 +21,20 @@ pub type Outcome = Result<(MetadataMap, Value), Status>;
 pub fn everything(outcome: &Outcome) -> String {
     match outcome {
         Ok((metadata, answer)) => {
-            let mut tokens = String::new();
-            visit(&mut answer.clone(), &mut |name, text| {
+            let (mut answer, mut tokens) = (answer.clone(), String::new());
+            // What is encoded is looked at as it is read: any three letters may stand in base64, and in a token's tag.
+            visit(&mut answer, &mut |name, text| {
                 let bytes = match name {
                     // Training data.
                     "chunk" => STANDARD.decode(&*text).unwrap(),
-                    _ if is_token(name) => URL_SAFE_NO_PAD.decode(&*text).unwrap_or_default(),
+                    _ if is_token(name) => {
+                        let bytes = URL_SAFE_NO_PAD.decode(&*text).unwrap_or_default();
+                        bytes.get(24..).unwrap_or_default().to_vec()
+                    }
                     _ => return,
                 };
                 tokens.push_str(&String::from_utf8_lossy(&bytes));
+                text.clear();
             });
             format!("{answer} {metadata:?} {tokens}")
         }

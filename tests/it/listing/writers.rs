@@ -107,7 +107,8 @@ impl Site<'_> {
         }
         let seen = &found[random.below(found.len())];
         if random.one_in(2) {
-            let request = pb::DeleteDetectionRequest { id: seen.id.to_string(), ..Default::default() };
+            let id = seen.id.to_string();
+            let request = pb::DeleteDetectionRequest { id, include_reviewed: true, ..Default::default() };
             return self.app.detections(A.as_service()).delete_detection(request).await.map(drop);
         }
         let feedback = Feedback {
