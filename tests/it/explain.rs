@@ -203,6 +203,10 @@ impl<'a> Seen<'a> {
                 problems.push(format!("{name}: no case in tests/it/explain/cases.rs"));
             }
             let mut indexes = self.indexes.get(name).cloned().unwrap_or_default();
+            // Which of the two lists an organization's projects hangs on whether they were vacuumed in the meantime.
+            if indexes.remove("projects_pkey*") {
+                indexes.insert("projects_organization_id_name_key*".to_owned());
+            }
             let all = indexes.clone();
             indexes.retain(|index| !all.contains(&format!("{index}*")));
             indexes.retain(|index| statement.indexes.contains(index) || !MEMBERSHIP.contains(&index.as_str()));
