@@ -63,6 +63,12 @@ pub fn pixels(found: Rectangle, picture: Picture, stored: (f64, f64), orientatio
     Rectangle { x: x * wide, y: y * high, width: width * wide, height: height * high }
 }
 
+/// The area inside a closed outline (the shoelace formula).
+pub fn area(points: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let next = points.clone().cycle().skip(1);
+    points.zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum::<f64>().abs() / 2.0
+}
+
 /// The area that two boxes share, as a part of the area that they cover together: 0 to 1. 0 when neither has an area.
 pub fn intersection_over_union(a: Rectangle, b: Rectangle) -> f64 {
     let shared = |(a, a_side): (f64, f64), (b, b_side): (f64, f64)| ((a + a_side).min(b + b_side) - a.max(b)).max(0.0);

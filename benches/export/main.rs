@@ -16,6 +16,8 @@ mod readme;
 mod server;
 #[path = "../session.rs"]
 mod session;
+#[path = "../status.rs"]
+mod status;
 
 mod client;
 
@@ -30,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::client::{Client, Exported};
 use self::comparison::{Bound, Line, Place, Unit, columns, markdown};
 use self::server::Server;
+use self::status::mebibytes;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -139,13 +142,6 @@ async fn measure(export: &Export, program: &Path) -> Result<(Vec<Line>, Place), 
         eprintln!("{name}: cut and resumed 50 times, the same {bytes} bytes");
     }
     Ok((lines, place))
-}
-
-/// A figure of a process, from its status.
-fn mebibytes(status: &str, name: &str) -> Result<f64, Failure> {
-    let text = fs::read_to_string(status)?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 #[tokio::main]

@@ -22,6 +22,8 @@ mod readme;
 mod server;
 #[path = "../session.rs"]
 mod session;
+#[path = "../status.rs"]
+mod status;
 #[path = "../turns.rs"]
 mod turns;
 #[path = "../work.rs"]

@@ -11,6 +11,7 @@ use super::comparison::{Bound, Line, Unit};
 use super::plan::Plan;
 use super::report::Report;
 use super::server::Server;
+use super::status::mebibytes;
 use super::{Failure, fill, stream};
 
 const STREAMS: usize = 16;
@@ -67,12 +68,4 @@ async fn watch(server: &Server, status: &str, window: Window) -> Result<Vec<(f64
         }
     }
     Ok(samples)
-}
-
-/// A line of `/proc/PID/status`.
-fn mebibytes(status: &str, name: &str) -> Result<f64, Failure> {
-    let text = fs::read_to_string(status)?;
-    let kibibytes =
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse().ok());
-    kibibytes.map(|kibibytes: f64| kibibytes / 1024.0).ok_or_else(|| format!("{status} has no {name}").into())
 }

@@ -11,5 +11,5 @@ mod record;
 mod service;
 
 pub(crate) use fold::fold;
-pub(crate) use query::answers_before;
+pub(crate) use query::answers;
 pub use service::Service;

@@ -72,33 +72,19 @@ const ANSWERS: Sql = sql!(
     ANSWERS,
     "select ",
     columns!(),
-    " from companycam_photos.feedback f where f.organization_id = $1 and f.detection_id = any($2)
-     order by f.detection_id, f.created_at, f.id"
-);
-
-/// Reads all answers to detections, in their order.
-pub(super) async fn answers(tx: &Tx, ids: &[DetectionId]) -> Result<Vec<Feedback>> {
-    tx.query(&ANSWERS, &[tx.organization(), &ids]).await?.into_iter().map(Feedback::try_from).collect()
-}
-
-/// Index: feedback_detection_id_created_at_idx.
-const ANSWERS_BEFORE: Sql = sql!(
-    ANSWERS_BEFORE,
-    "select ",
-    columns!(),
     " from companycam_photos.feedback f
-     where f.organization_id = $1 and f.detection_id = any($2) and f.created_at < $3
+     where f.organization_id = $1 and f.detection_id = any($2) and ($3::timestamptz is null or f.created_at < $3)
      order by f.detection_id, f.created_at, f.id"
 );
 
-/// Reads the answers to detections before a moment, in their order.
-pub(crate) async fn answers_before(
+/// Reads the answers to detections, all or those before a moment, in their order.
+pub(crate) async fn answers(
     tx: &Tx,
     ids: &[DetectionId],
-    moment: Timestamp,
+    before: Option<Timestamp>,
 ) -> Result<HashMap<DetectionId, Vec<Feedback>>> {
     let mut answers: HashMap<DetectionId, Vec<Feedback>> = HashMap::new();
-    for row in tx.query(&ANSWERS_BEFORE, &[tx.organization(), &ids, &moment]).await? {
+    for row in tx.query(&ANSWERS, &[tx.organization(), &ids, &before]).await? {
         let answer = Feedback::try_from(row)?;
         answers.entry(answer.detection_id).or_default().push(answer);
     }

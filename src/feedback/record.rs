@@ -95,23 +95,16 @@ impl Desk {
         let chosen: Vec<_> = news.iter().filter(|new| new.id_chosen).map(|new| new.id).collect();
         // Made before anything is awaited, and so sent in this order: what is read behind the lock is what stands.
         let known = async { if chosen.is_empty() { Ok(HashMap::new()) } else { query::known(tx, &chosen).await } };
-        let answers =
-            async { if retracted.is_empty() { Ok(Vec::new()) } else { query::answers(tx, &retracted).await } };
-        let (locked, known, answers) =
+        let answers = async {
+            if retracted.is_empty() { Ok(HashMap::new()) } else { query::answers(tx, &retracted, None).await }
+        };
+        let (locked, known, mut answers) =
             futures_util::future::try_join3(detection::lock_all(tx, &all, &full), known, answers).await?;
-        let mut cases: BTreeMap<_, _> = locked
-            .into_iter()
-            .map(|detection| {
-                let version = detection.version;
-                (detection.id, Case { detection, version, answers: Vec::new(), events: Vec::new() })
-            })
-            .collect();
-        for answer in answers {
-            if let Some(case) = cases.get_mut(&answer.detection_id) {
-                case.answers.push(answer);
-            }
-        }
-        Ok(Self { cases, known })
+        let case = |detection: Detection| {
+            let (version, answers) = (detection.version, answers.remove(&detection.id).unwrap_or_default());
+            (detection.id, Case { detection, version, answers, events: Vec::new() })
+        };
+        Ok(Self { cases: locked.into_iter().map(case).collect(), known })
     }
 
     /// Takes one answer, if nothing is wrong with it; answers it as stored, and whether it is new. A repeated call is
@@ -140,8 +133,7 @@ impl Desk {
                 return Err(Error::StaleEtag(Resource::Detection, new.detection_id.to_string()));
             }
         }
-        let root = At::REQUEST;
-        let at = root.field(&new.path);
+        let at = At::REQUEST.field(&new.path);
         let mut checks = Violations::of(new.violations.clone());
         let corrections = case.corrected(&mut checks, &at, new);
         let earlier = new.retracts.and_then(|id| case.retraction(&mut checks, &at.field("retracts_id"), caller, id));

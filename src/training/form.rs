@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::model::Photo;
 use crate::detection::{Object, Outline};
-use crate::geometry::{Picture, Rectangle, pixels, size_of};
+use crate::geometry::{self, Picture, Rectangle, pixels, size_of};
 
 /// Most characters of a label.
 const MAX_LABEL: usize = 200;
@@ -117,7 +117,8 @@ pub(super) fn shape<'a>(
     });
     let measured = Attributes::number(attributes.area).filter(|area| stays && *area >= 0.0);
     let area = measured.unwrap_or_else(|| {
-        let outlined: f64 = rings.iter().map(|ring| inside(ring)).sum();
+        let outlined: f64 =
+            rings.iter().map(|ring| geometry::area(ring.chunks_exact(2).map(|point| (point[0], point[1])))).sum();
         rounded(if outlined > 0.0 { outlined } else { found.width * found.height })
     });
     let iscrowd = u8::from(Attributes::number(attributes.iscrowd).is_some_and(|flag| flag != 0.0));
@@ -141,11 +142,4 @@ fn around(rings: &[Vec<f64>]) -> Option<Rectangle> {
     };
     let ((left, right), (top, bottom)) = (ends(0)?, ends(1)?);
     Some(Rectangle { x: left, y: top, width: right - left, height: bottom - top })
-}
-
-/// The area inside an outline (the shoelace formula).
-fn inside(ring: &[f64]) -> f64 {
-    let points = || ring.chunks_exact(2);
-    let twice: f64 = points().zip(points().cycle().skip(1)).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum();
-    twice.abs() / 2.0
 }

@@ -81,7 +81,7 @@ impl Reader {
         };
         let photos: Vec<Photo> = photos.into_iter().filter(takes).collect();
         if begun.is_some_and(|(id, ..)| photos.iter().all(|photo| photo.id != id)) {
-            return Err(changed());
+            return Err(Error::ConcurrentChange);
         }
         if photos.is_empty() {
             return Ok(Batch { entries: Vec::new(), next: behind_all });
@@ -106,7 +106,7 @@ impl Reader {
         if later.is_empty() {
             return Ok(found);
         }
-        let mut answers = feedback::answers_before(tx, &later, self.moment).await?;
+        let mut answers = feedback::answers(tx, &later, Some(self.moment)).await?;
         found.retain_mut(|one| {
             if one.updated_at < self.moment {
                 return true;
@@ -179,9 +179,4 @@ pub(super) fn mark(photo: &Photo, one: &Found) -> u64 {
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
-}
-
-/// The end of a pass over other rows than the first one's.
-pub(super) fn changed() -> Error {
-    Error::ConcurrentChange
 }

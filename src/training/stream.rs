@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::form::{Attributes, is_placed, label, shape};
 use super::model::{Category, Cursor, Found, Labels, Photo, Plan, REJECT, Skipped, Stage};
 use super::ranges::Ranges;
-use super::reader::{Batch, Entry, Reader, ahead, changed, mark};
+use super::reader::{Batch, Entry, Reader, ahead, mark};
 use super::{coco, convert, labels, lines};
 use crate::auth::Caller;
 use crate::db::Db;
@@ -125,8 +125,11 @@ impl Export {
         loop {
             match self.cursor.stage {
                 Stage::Images | Stage::Objects | Stage::Negatives => self.pass().await?,
-                Stage::Categories => self.categories().await?,
-                Stage::End => return self.send().await,
+                Stage::Categories => self.categories().await,
+                Stage::End => {
+                    self.send().await;
+                    return Ok(());
+                }
             }
             let stage =
                 if self.plan.coco { coco::next(&mut self.buffer, self.cursor.stage, &self.plan) } else { Stage::End };
@@ -150,7 +153,7 @@ impl Export {
                 None => ended = true,
             }
             if self.sent.elapsed() > SILENCE {
-                self.send().await?;
+                self.send().await;
             }
         }
         if !ended {
@@ -160,7 +163,7 @@ impl Export {
             self.cursor.sums.0 = self.cursor.sums.1;
             return Ok(());
         }
-        if self.cursor.sums.0 == self.cursor.sums.1 { Ok(()) } else { Err(changed()) }
+        if self.cursor.sums.0 == self.cursor.sums.1 { Ok(()) } else { Err(Error::ConcurrentChange) }
     }
 
     /// Writes what was found on a photo.
@@ -176,7 +179,7 @@ impl Export {
             self.cursor.detection = Some(one.place());
             if let Some(size) = photo.size.filter(|_| self.cursor.stage != Stage::Images) {
                 self.detection(photo, size, one, begins)?;
-                self.send_if_full().await?;
+                self.send_if_full().await;
             }
         }
         if *ends {
@@ -186,7 +189,8 @@ impl Export {
             self.cursor.photo = Some((photo.created_at.as_microsecond(), photo.id));
             (self.cursor.detection, self.cursor.open) = (None, false);
         }
-        self.send_if_full().await
+        self.send_if_full().await;
+        Ok(())
     }
 
     /// The first pass counts, and tells which photos are left out.
@@ -301,7 +305,7 @@ impl Export {
 
     /// Writes the categories that were there at the moment, and those that this export has brought. The number of the image
     /// is behind the last one's.
-    async fn categories(&mut self) -> Result<()> {
+    async fn categories(&mut self) {
         let moment = self.cursor.moment();
         let listed = self.labels.values().filter(|category| {
             let known = category.created_at.is_some_and(|at| at < moment);
@@ -314,18 +318,19 @@ impl Export {
             if behind > self.cursor.image {
                 coco::category(&mut self.buffer, place == 0, category);
                 self.cursor.image = behind;
-                self.send_if_full().await?;
+                self.send_if_full().await;
             }
         }
-        Ok(())
     }
 
-    async fn send_if_full(&mut self) -> Result<()> {
-        if self.buffer.len() >= CHUNK || self.skipped.len() >= MAX_SKIPPED { self.send().await } else { Ok(()) }
+    async fn send_if_full(&mut self) {
+        if self.buffer.len() >= CHUNK || self.skipped.len() >= MAX_SKIPPED {
+            self.send().await;
+        }
     }
 
     /// Sends what is written. A client that has hung up needs nothing.
-    async fn send(&mut self) -> Result<()> {
+    async fn send(&mut self) {
         self.cursor.late = self.late.to_vec();
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK + CHUNK / 4));
         let message = pb::ExportTrainingDataResponse {
@@ -336,7 +341,6 @@ impl Export {
         };
         let _ = self.out.send(Ok(message)).await;
         self.sent = Instant::now();
-        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::coco::Segmentation;
-use crate::geometry::{Picture, Rectangle, upright};
+use crate::geometry::{self, Picture, Rectangle, upright};
 use crate::pb;
 
 /// Points of an outline, and most further outlines: the contract's.
@@ -71,11 +71,9 @@ impl Page {
         })
     }
 
-    /// The area inside a ring (the shoelace formula).
+    /// The area inside a ring.
     fn area(self, ring: &[f64]) -> f64 {
-        let points = self.inside(ring);
-        let next = points.clone().cycle().skip(1);
-        points.zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum::<f64>().abs() / 2.0
+        geometry::area(self.inside(ring))
     }
 }
 

@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
         &[
             (NAMED, "photos_pkey"),
             (DETECTIONS, "detections_photo_id_created_at_idx"),
-            ("feedback::query::ANSWERS_BEFORE", "feedback_detection_id_created_at_idx"),
+            ("feedback::query::ANSWERS", "feedback_detection_id_created_at_idx"),
         ],
     ),
     case(
