@@ -246,9 +246,11 @@ async fn batch_create_feedback_checks_the_versions_that_people_saw() {
 async fn answers_have_one_order_though_a_clock_stands_still() {
     let app = App::start().await;
     let first = found(&app).await;
-    // The machine that stored the detection is an hour ahead.
-    let ahead = "update companycam_photos.detections set updated_at = updated_at + interval '1 hour'";
-    app.postgres.execute(ahead, &[]).await.unwrap();
+    give(&app, A.as_member(), says(&first, Verdict::Reject), "").await.unwrap();
+    // The machine that took this answer was an hour ahead.
+    let ahead = "update companycam_photos.detections set updated_at = updated_at + interval '1 hour';
+                 update companycam_photos.feedback set created_at = created_at + interval '1 hour'";
+    app.postgres.batch_execute(ahead).await.unwrap();
 
     let mut last = None;
     for verdict in [Verdict::Confirm, Verdict::Reject, Verdict::Confirm] {
@@ -258,7 +260,7 @@ async fn answers_have_one_order_though_a_clock_stands_still() {
     let list = pb::ListFeedbackRequest::default();
     let kept = app.feedback(A.as_member()).list_feedback(list).await.unwrap().into_inner().feedback;
     let verdicts: Vec<_> = kept.iter().map(pb::Feedback::verdict).collect();
-    assert_eq!(verdicts, [Verdict::Confirm, Verdict::Reject, Verdict::Confirm]);
+    assert_eq!(verdicts, [Verdict::Confirm, Verdict::Reject, Verdict::Confirm, Verdict::Reject]);
     assert_eq!(kept.first(), last.as_ref());
     assert_eq!(seen(&app, &first.id).await.user_feedback.unwrap().feedback_id, kept[0].id);
 }
