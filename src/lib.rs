@@ -24,6 +24,7 @@ pub mod json;
 pub mod lsn;
 pub mod page;
 pub mod streaming;
+pub mod tls;
 
 pub mod db;
 

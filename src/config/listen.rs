@@ -1,0 +1,39 @@
+//! Settings of the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// How the server listens and ends.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub struct Listen {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, env = "PHOTOMETA_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+
+    /// File to write the bound address to, once the server is ready.
+    #[arg(long, env = "PHOTOMETA_ADDRESS_FILE")]
+    pub address_file: Option<PathBuf>,
+
+    /// Longest time one unary call may take, whatever its caller's deadline.
+    #[arg(long, env = "PHOTOMETA_REQUEST_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub request_timeout: Duration,
+
+    /// How long calls may go on after SIGTERM before the server ends without them.
+    #[arg(long, env = "PHOTOMETA_DRAIN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            address_file: None,
+            request_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}

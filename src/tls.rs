@@ -1,0 +1,122 @@
+//! What every side of TLS shares: one provider of cryptography (ring), files in PEM, and whom a client trusts.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::{ClientConfig, RootCertStore};
+
+/// What is wrong with the material of TLS. The text names the file, and never shows what is in it.
+#[derive(Debug)]
+pub struct TlsError(String);
+
+impl TlsError {
+    /// Something is wrong with a file.
+    pub fn file(path: &Path, problem: impl fmt::Display) -> Self {
+        Self(format!("{}: {problem}", path.display()))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// The cryptography of every connection. Named wherever a configuration is made, because a program with two of them
+/// has no default.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Reads the certificates of a PEM file, in its order.
+///
+/// # Errors
+/// When the file cannot be read or has none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(TlsError::file(path, "has no certificate; it should begin with -----BEGIN CERTIFICATE-----")),
+        Err(error) => Err(TlsError::file(path, format!("is no readable PEM: {}", pem_problem(&error)))),
+    }
+}
+
+/// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1.
+///
+/// # Errors
+/// When the file cannot be read or has none.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bytes = read(path)?;
+    PrivateKeyDer::from_pem_slice(&bytes)
+        .map_err(|error| TlsError::file(path, format!("has no private key: {}", pem_problem(&error))))
+}
+
+/// Whom a client trusts.
+#[derive(Debug, Clone, Default)]
+pub enum Trust {
+    /// The authorities that the system trusts.
+    #[default]
+    System,
+    /// Those of a PEM file, and nobody else.
+    File(PathBuf),
+}
+
+impl Trust {
+    /// The authorities.
+    ///
+    /// # Errors
+    /// When there is none, or the file cannot be read.
+    pub fn roots(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        match self {
+            Self::System => {
+                // What cannot be read of the system's is as good as not there, unless nothing is left.
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if roots.is_empty() {
+                    return Err(TlsError(
+                        "the system trusts no certificate authority; install ca-certificates, or name a file of them"
+                            .to_owned(),
+                    ));
+                }
+            }
+            Self::File(path) => {
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(|error| TlsError::file(path, error))?;
+                }
+            }
+        }
+        Ok(roots)
+    }
+
+    /// A client that trusts them, without a certificate of its own.
+    ///
+    /// # Errors
+    /// As [`Trust::roots`].
+    pub fn client(&self) -> Result<ClientConfig, TlsError> {
+        let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let versions = versions.map_err(|error| TlsError(error.to_string()))?;
+        Ok(versions.with_root_certificates(self.roots()?).with_no_client_auth())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|error| TlsError::file(path, format!("cannot be read: {error}")))
+}
+
+/// What is wrong with a PEM file; its sections are not repeated.
+fn pem_problem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::NoItemsFound => "there is nothing of the kind",
+        pem::Error::MissingSectionEnd { .. } => "a section does not end",
+        pem::Error::IllegalSectionStart { .. } => "a section begins wrongly",
+        pem::Error::Base64Decode(_) => "a section is no Base64",
+        _ => "it cannot be decoded",
+    }
+}
