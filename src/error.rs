@@ -147,6 +147,12 @@ impl Error {
         matches!(self, Self::Database(error) if error.code().is_some_and(is_race))
     }
 
+    /// Tells whether the connection was lost, could not be made, or leads to a server that is of no use any more: on
+    /// another one the same transaction may succeed.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.clone().classified(), Self::DatabaseUnavailable(_))
+    }
+
     /// Tells whether the request is not at fault, and may succeed when it is made again.
     pub fn is_trouble(&self) -> bool {
         matches!(self, Self::Overloaded | Self::DatabaseUnavailable(_) | Self::Deadline | Self::ConcurrentChange)

@@ -78,7 +78,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
             "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
         );
     }
-    let db = Db::new(app, usize::from(database.pool_size), database.pool_wait).and_then(|db| match standby {
+    let db = Db::new(app, database.limits()).and_then(|db| match standby {
         Some(standby) => db.reading_from(standby),
         None => Ok(db),
     });
@@ -126,6 +126,13 @@ impl Drop for Announced<'_> {
 
 /// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
 async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> {
+    if let Some(host) = reached.app.unverified() {
+        tracing::warn!(
+            host,
+            "the connection to PostgreSQL does not verify who answers there: whoever is in between could read and change everything; \
+             add sslmode=verify-full, and sslrootcert=FILE for an authority of your own"
+        );
+    }
     // Before anything is made: later, the login may be there for the first time.
     let early = session(&reached.app, "photometa start").await.ok();
     if let Some(client) = &early {
@@ -174,7 +181,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
 /// Looks whether row security is going to bind the service on the standby. One that is away is looked at when it comes.
 async fn look_at(standby: Option<&Standby>, database: &Database) -> Result<(), Failure> {
     let Some(standby) = standby else { return Ok(()) };
-    match session(&standby.config, "photometa start").await {
+    match session(&standby.target, "photometa start").await {
         Ok(client) => guard(&client, database).await,
         Err(error) => {
             tracing::warn!(%error, "the replica cannot be reached");

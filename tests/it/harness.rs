@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::db::migrate::newest;
-use photometa::db::{Db, Standby};
+use photometa::db::{Db, Limits, Standby, Target};
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
@@ -40,6 +40,9 @@ pub const TABLES: [&str; 12] = [
     "review_claims",
     "categories",
 ];
+
+/// How the service uses its database: four connections, of which an organization may have all but one.
+const LIMITS: Limits = Limits { size: 4, share: 3, wait: Duration::from_secs(10) };
 
 /// Signs the tests' credentials.
 pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
@@ -186,7 +189,7 @@ impl App {
 
     /// Starts the service on a database, with reads from a standby.
     pub async fn start_reading_from(database: TestDatabase, standby: Standby) -> Self {
-        let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap().reading_from(standby).unwrap();
+        let db = Db::new(database.app(), LIMITS).unwrap().reading_from(standby).unwrap();
         Self::serve(database, db).await
     }
 
@@ -196,8 +199,8 @@ impl App {
     }
 
     /// Starts the service on a database that it reaches in another way, such as a pooler.
-    pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
-        Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await
+    pub async fn start_through(database: TestDatabase, connection: impl Into<Target>) -> Self {
+        Self::serve(database, Db::new(connection, LIMITS).unwrap()).await
     }
 
     async fn serve(database: TestDatabase, db: Db) -> Self {

@@ -17,6 +17,7 @@ mod backup;
 mod bad_input;
 mod common_suite;
 mod constraints;
+mod database_tls;
 mod detection;
 mod doctor;
 mod door;

@@ -38,6 +38,14 @@ impl Server {
         server
     }
 
+    /// Starts one with the schema.
+    pub async fn prepared(name: &str) -> Self {
+        let server = Self::start(Folder::new(name)).await;
+        server.running().ensure_database(DATABASE).await.unwrap();
+        Migrator::connect(&server.config("postgres")).await.unwrap().up().await.unwrap();
+        server
+    }
+
     /// Starts it, again.
     pub async fn go(&mut self) {
         let data_dir = self.folder.0.clone();
@@ -53,6 +61,11 @@ impl Server {
     /// Its process.
     pub fn running(&self) -> &Embedded {
         self.postgres.as_ref().unwrap()
+    }
+
+    /// Its data.
+    pub fn cluster(&self) -> PathBuf {
+        self.folder.0.join("postgres")
     }
 
     /// How somebody logs in.
@@ -74,9 +87,7 @@ impl Server {
 impl Pair {
     /// Starts a server with the schema and the two organizations, and copies it. Both log every statement.
     pub async fn start() -> Self {
-        let primary = Server::start(Folder::new("primary")).await;
-        primary.running().ensure_database(DATABASE).await.unwrap();
-        Migrator::connect(&primary.config("postgres")).await.unwrap().up().await.unwrap();
+        let primary = Server::prepared("primary").await;
         let admin = primary.superuser().await;
         admin.batch_execute(include_str!("fixture.sql")).await.unwrap();
         crate::statements::log::everything(&admin).await;
@@ -101,7 +112,7 @@ impl Pair {
 
     /// The standby as the service uses it.
     pub fn read_from(&self, max_lag: Duration) -> Standby {
-        Standby { config: self.standby.config("photometa_app"), max_lag, allow_unsafe_role: false }
+        Standby { target: self.standby.config("photometa_app").into(), max_lag, allow_unsafe_role: false }
     }
 
     /// Waits until the standby has replayed what the primary has written.
