@@ -182,11 +182,19 @@ impl Db {
         }
     }
 
-    /// Asks the database whether it answers and takes writes.
+    /// Asks the database whether it answers in this time and takes writes.
     ///
     /// # Errors
     /// Why it does not: a standby and a database that was made read-only are of no use here.
-    pub async fn ping(&self) -> Result<()> {
+    pub async fn ping(&self, patience: Duration) -> Result<()> {
+        tokio::time::timeout(patience, self.ask()).await.unwrap_or_else(|_| {
+            // Whoever holds the connections says nothing: another server may be the primary by now.
+            self.primary.forget();
+            Err(Error::DatabaseUnavailable(format!("no answer within {patience:?}")))
+        })
+    }
+
+    async fn ask(&self) -> Result<()> {
         let lease = self.lease().await?;
         lease.busy();
         let answer = lease.client().simple_query("show transaction_read_only").await;

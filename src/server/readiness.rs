@@ -76,10 +76,10 @@ struct Asked {
 impl Asked {
     async fn ready(&mut self) -> bool {
         self.rounds = self.rounds.wrapping_add(1);
-        let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
-        if !matches!(answer, Ok(Ok(()) | Err(Error::Overloaded))) {
+        let answer = self.db.ping(PATIENCE).await;
+        if !matches!(answer, Ok(()) | Err(Error::Overloaded)) {
             let why = match answer {
-                Ok(Err(Error::DatabaseUnavailable(why))) => format!("the database is of no use: {why}"),
+                Err(Error::DatabaseUnavailable(why)) => format!("the database is of no use: {why}"),
                 _ => "the database does not answer".to_owned(),
             };
             say(&mut self.trouble, Some(why));

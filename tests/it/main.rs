@@ -15,6 +15,7 @@ mod world;
 mod auth;
 mod backup;
 mod bad_input;
+mod chaos;
 mod common_suite;
 mod constraints;
 mod database_tls;

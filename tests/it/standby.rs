@@ -53,6 +53,11 @@ impl Server {
         self.postgres = Some(Embedded::start(options).await.unwrap());
     }
 
+    /// Sees to it that one that was killed has ended.
+    pub fn bury(&mut self) {
+        drop(self.postgres.take());
+    }
+
     /// Stops it.
     pub async fn stop(&mut self) {
         self.postgres.take().unwrap().stop().await.unwrap();
