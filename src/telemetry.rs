@@ -8,7 +8,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging.
 pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn,deadpool=error"));
     let terminal = std::io::stderr().is_terminal();
     let (pretty, json) = if terminal {
         (Some(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)), None)

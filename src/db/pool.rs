@@ -5,7 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
 
 use super::lease::Lease;
-use super::share::Turns;
+use super::share::{Turn, Turns};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
@@ -79,8 +79,16 @@ impl Connections {
         self.connected(self.turns.now(OrganizationId::default()).ok_or(Error::Overloaded)?).await
     }
 
-    async fn connected(&self, turn: super::share::Turn) -> Result<Lease> {
-        match self.pool.get().await {
+    async fn connected(&self, turn: Turn) -> Result<Lease> {
+        let (client, turn) = if self.pool.status().available > 0 {
+            (self.pool.get().await, turn)
+        } else {
+            // Made to its end even when the caller leaves before: the next one finds it.
+            let pool = self.pool.clone();
+            let made = tokio::spawn(async move { (pool.get().await, turn) }).await;
+            made.map_err(|error| Error::Internal(error.to_string()))?
+        };
+        match client {
             Ok(client) => Ok(Lease::new(client, turn, self.target.tls())),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
             Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(super::causes(&error))),

@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
@@ -24,7 +26,7 @@ use options::{Mode, Options};
 /// How long a connection may take to be made, unless its string says so.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that has said nothing for so long is not waited for: the next one is asked as well.
-const SILENT: Duration = Duration::from_secs(1);
+const SILENT: Duration = Duration::from_millis(300);
 /// When a silent connection is probed, how often, and how often before it counts as dead: within half a minute a server
 /// that is gone without a word is known to be.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 4);
@@ -36,6 +38,8 @@ pub struct Target {
     config: Config,
     /// The same, one for each server.
     servers: Vec<Config>,
+    /// The one that let us in last.
+    last: Arc<AtomicUsize>,
     tls: MakeRustlsConnect,
     verified: bool,
 }
@@ -137,7 +141,7 @@ impl Target {
                 server.target_session_attrs(TargetSessionAttrs::ReadWrite);
             }
         }
-        Self { config, servers, tls: MakeRustlsConnect::new(client), verified }
+        Self { config, servers, last: Arc::default(), tls: MakeRustlsConnect::new(client), verified }
     }
 
     /// How many servers there are.
@@ -172,17 +176,18 @@ impl Target {
         self.tls.clone()
     }
 
-    /// Logs in to the first server that lets us, in the string's order. A server that fails makes the next one's turn
-    /// at once, and one that is silent after a second, while it is still waited for.
+    /// Logs in to the first server that lets us, in the string's order, beginning with the one that did last. A server
+    /// that fails makes the next one's turn at once, and one that is silent soon, while it is still waited for.
     ///
     /// # Errors
     /// The last one's.
     pub(super) async fn log_in(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let mut servers = self.servers.iter().collect::<Vec<_>>();
-        if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-            let turn = usize::from(uuid::Uuid::new_v4().as_bytes()[0]) % servers.len().max(1);
-            servers.rotate_left(turn);
-        }
+        let first = match self.config.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => usize::from(uuid::Uuid::new_v4().as_bytes()[0]) % self.servers.len(),
+            _ => self.last.load(Ordering::Relaxed),
+        };
+        let mut servers: Vec<usize> = (0..self.servers.len()).collect();
+        servers[..=first].rotate_right(1);
         let mut waiting = servers.into_iter();
         let mut attempts = FuturesUnordered::new();
         loop {
@@ -198,7 +203,10 @@ impl Target {
                 attempts.next().await
             };
             match ended {
-                Some(Ok(opened)) => return Ok(opened),
+                Some(Ok((number, opened))) => {
+                    self.last.store(number, Ordering::Relaxed);
+                    return Ok(opened);
+                }
                 Some(Err(error)) if attempts.is_empty() && waiting.len() == 0 => return Err(error),
                 // The next one's turn.
                 Some(Err(error)) => tracing::debug!(%error, "a server does not let us in"),
@@ -207,14 +215,14 @@ impl Target {
         }
     }
 
-    async fn open(&self, server: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let (client, connection) = server.connect(self.tls.clone()).await?;
+    async fn open(&self, number: usize) -> Result<(usize, (Client, JoinHandle<()>)), tokio_postgres::Error> {
+        let (client, connection) = self.servers[number].connect(self.tls.clone()).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a session ended");
             }
         });
-        Ok((client, driver))
+        Ok((number, (client, driver)))
     }
 }
 

@@ -52,3 +52,4 @@ mod tag;
 mod tenancy;
 mod timescale;
 mod training;
+mod trouble;

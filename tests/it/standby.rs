@@ -40,7 +40,12 @@ impl Server {
 
     /// Starts one with the schema.
     pub async fn prepared(name: &str) -> Self {
-        let server = Self::start(Folder::new(name)).await;
+        Self::prepared_in(Folder::new(name)).await
+    }
+
+    /// The same, in a folder.
+    pub async fn prepared_in(folder: Folder) -> Self {
+        let server = Self::start(folder).await;
         server.running().ensure_database(DATABASE).await.unwrap();
         Migrator::connect(&server.config("postgres")).await.unwrap().up().await.unwrap();
         server
@@ -66,6 +71,13 @@ impl Server {
     /// Its process.
     pub fn running(&self) -> &Embedded {
         self.postgres.as_ref().unwrap()
+    }
+
+    /// All its processes, the first one first.
+    pub fn processes(&self) -> Vec<u32> {
+        let first = self.running().pid();
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        std::iter::once(first).chain(children.split_whitespace().map(|pid| pid.parse().unwrap())).collect()
     }
 
     /// Its data.

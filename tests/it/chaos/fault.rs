@@ -102,7 +102,7 @@ impl Fault {
                 signal("-CONT", &[world.program.id()]);
             }
             Self::PostgresKilled => {
-                signal("-KILL", &[world.processes()[0]]);
+                signal("-KILL", &[world.postgres.processes()[0]]);
                 pause().await;
                 world.start_postgres().await;
             }
@@ -121,12 +121,12 @@ impl Fault {
                 world.postgres.go().await;
             }
             Self::PostgresFrozen => {
-                let all = world.processes();
+                let all = world.postgres.processes();
                 signal("-STOP", &all);
                 pause().await;
                 signal("-CONT", &all);
                 // Those that the first one was about to make.
-                signal("-CONT", &world.processes());
+                signal("-CONT", &world.postgres.processes());
             }
             Self::SessionsEnded => {
                 let its = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'photometa'";

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use photometa::db::embedded::Embedded;
+use photometa::db::session;
 use tokio_postgres::Client;
 
 use super::proxy::Proxy;
@@ -81,15 +82,16 @@ impl World {
         self.postgres.go().await;
     }
 
+    /// A session past row security, as soon as PostgreSQL has replayed its log.
     pub async fn superuser(&self) -> Client {
-        self.postgres.superuser().await
-    }
-
-    /// All processes of PostgreSQL, the first one first.
-    pub fn processes(&self) -> Vec<u32> {
-        let first = self.postgres.running().pid();
-        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
-        std::iter::once(first).chain(children.split_whitespace().map(|pid| pid.parse().unwrap())).collect()
+        let started = Instant::now();
+        loop {
+            match session(&self.postgres.config("postgres"), "chaos").await {
+                Ok(client) => return client,
+                Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn until_it_serves(&mut self) {
