@@ -161,29 +161,32 @@ impl Error {
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
     pub fn classified(self) -> Self {
         let Self::Database(error) = self else { return self };
-        let Some(database) = error.as_db_error() else {
-            // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.
-            let lost = error.is_closed()
-                || std::error::Error::source(&*error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-            return if lost {
-                Self::DatabaseUnavailable(error.to_string())
-            } else {
-                Self::Internal(format!("{error:?}"))
-            };
-        };
-        let state = database.code();
-        if *state == SqlState::QUERY_CANCELED {
+        let state = error.code().cloned();
+        if state == Some(SqlState::QUERY_CANCELED) {
             return Self::Deadline;
         }
-        if is_race(state) || *state == SqlState::LOCK_NOT_AVAILABLE {
+        if state.is_some_and(|state| is_race(&state) || state == SqlState::LOCK_NOT_AVAILABLE) {
             return Self::ConcurrentChange;
         }
-        // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
-        if ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            return Self::DatabaseUnavailable(database.message().to_owned());
+        if let Some(why) = lost(&error) {
+            return Self::DatabaseUnavailable(why);
         }
         Self::Internal(format!("{error:?}"))
     }
+}
+
+/// Why the server is of no use, if that is what the error says: it gave no answer at all (closed, refused, timed out), or
+/// it is not ready, full, ending, or takes no writes. What does not encode is our bug.
+pub fn lost(error: &tokio_postgres::Error) -> Option<String> {
+    let Some(database) = error.as_db_error() else {
+        let silent = error.is_closed()
+            || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        return silent.then(|| error.to_string());
+    };
+    let state = database.code();
+    // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
+    let lost = ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION;
+    lost.then(|| database.message().to_owned())
 }
 
 fn is_race(state: &SqlState) -> bool {

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,14 +20,17 @@ use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
-use crate::db::{Db, Standby, causes, session};
+use crate::db::{Db, Standby, Target, causes, session};
 use crate::page::Pages;
 use crate::server::{self, Parts};
 
 /// How often to see whether the private PostgreSQL is there.
-const WATCH: std::time::Duration = std::time::Duration::from_millis(200);
+const WATCH: Duration = Duration::from_millis(200);
+/// How long a database that does not answer yet is waited for, and how often it is tried.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long the development credential that is printed is valid.
-const DEVELOPMENT_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const DEVELOPMENT_TTL: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn run(database: Database, credentials: Credentials, listen: Listen) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -133,6 +137,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
              add sslmode=verify-full, and sslrootcert=FILE for an authority of your own"
         );
     }
+    answering(&reached.app).await;
     // Before anything is made: later, the login may be there for the first time.
     let early = session(&reached.app, "photometa start").await.ok();
     if let Some(client) = &early {
@@ -175,6 +180,21 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
             Err(format!("{opening}; run `photometa migrate hypertable` as a superuser, which closes it").into())
         }
         None => Ok(()),
+    }
+}
+
+/// Waits for a database that is about to start, as those do that are started together with the service. What it is told
+/// otherwise, the next one to log in will tell.
+async fn answering(target: &Target) {
+    let started = Instant::now();
+    loop {
+        match session(target, "photometa start").await {
+            Err(error) if error.passes() && started.elapsed() < START_PATIENCE => {
+                tracing::warn!(%error, "the database cannot be reached; it is tried again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            _ => return,
+        }
     }
 }
 

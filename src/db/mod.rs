@@ -19,6 +19,7 @@ mod target;
 mod tx;
 
 use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::auth::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lost};
 use crate::id::OrganizationId;
 use crate::lsn::Lsn;
 
@@ -298,6 +299,16 @@ impl std::fmt::Display for SessionError {
 }
 
 impl std::error::Error for SessionError {}
+
+impl SessionError {
+    /// Tells whether it may pass by itself: nobody is there, or who is there is not ready yet. A login that is refused, or a
+    /// server that does not prove its name, stays so; and one that is silent was waited for.
+    pub fn passes(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let cause = std::error::Error::source(error).and_then(<dyn std::error::Error>::downcast_ref::<io::Error>);
+        lost(error).is_some() && cause.is_none_or(|cause| cause.kind() != io::ErrorKind::InvalidData)
+    }
+}
 
 /// Opens a session of its own, outside of the pool and of any caller's scope: for migrations and examinations.
 ///
