@@ -43,6 +43,7 @@ mod program;
 mod provisioning;
 mod reads;
 mod schema;
+mod security;
 mod smoke;
 mod spoilt;
 mod startup;

@@ -12,7 +12,7 @@ use super::record::Record;
 use crate::harness::{A, B, Organization, detection, photo, reason};
 use crate::random::Random;
 
-/// A worker keeps no more photos than this: then it deletes one.
+/// A worker keeps no more photos than this, and not many more detections of one: then it deletes one.
 const MOST: usize = 40;
 
 /// A photo as it was acknowledged.
@@ -70,7 +70,7 @@ impl Worker {
                 5 => self.add_tag().await,
                 6 => self.answer().await,
                 7 => self.update_photo().await,
-                8 if self.model.photos.len() > MOST => self.delete_photo().await,
+                8 => self.delete_photo().await,
                 9 => self.list().await,
                 10 => self.look_at_another_organizations().await,
                 _ => self.look().await,
@@ -228,7 +228,7 @@ impl Worker {
     async fn update_photo(&mut self) {
         let Some(key) = self.some_photo() else { return };
         let known = self.model.photos[&key].clone();
-        let width = known.width + 100_000;
+        let width = known.width % 500_000 + 1;
         let changed =
             pb::Photo { id: known.id.clone(), width: Some(width), etag: known.etag.clone(), ..Default::default() };
         let message = pb::UpdatePhotoRequest {
@@ -252,8 +252,14 @@ impl Worker {
         self.record.wrote();
     }
 
+    /// Deletes the photo with most detections, when there is enough of anything.
     async fn delete_photo(&mut self) {
-        let Some(key) = self.some_photo() else { return };
+        let photos = self.model.photos.iter();
+        let Some((key, most)) = photos.max_by_key(|(_, photo)| photo.detections.len()) else { return };
+        if self.model.photos.len() <= MOST && most.detections.len() <= MOST {
+            return;
+        }
+        let key = key.clone();
         let known = self.model.photos.remove(&key).unwrap();
         let photos = self.caller.photos.clone();
         let settled = self
