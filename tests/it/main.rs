@@ -42,6 +42,7 @@ mod positions;
 mod program;
 mod provisioning;
 mod reads;
+mod rolling;
 mod schema;
 mod shutdown;
 mod smoke;
