@@ -277,8 +277,10 @@ impl From<Error> for Status {
                 status(Code::InvalidArgument, ErrorReason::MalformedMessage, message, plain())
             }
             Error::TooLarge => {
-                let message =
-                    format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
+                let message = format!(
+                    "the message is larger than {} bytes, or has far more items than fit there; send less at a time",
+                    crate::MAX_REQUEST_BYTES
+                );
                 status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
             }
             Error::Credential(problem) => unidentified(problem),

@@ -8,9 +8,10 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::harness::{A, App, B, Who, details, paths, reason};
+use crate::harness::{A, App, B, Who, details, paths, reason, token};
 use crate::health::{lock_photos, until_blocked};
 use crate::ingest::Ingest;
+use crate::rpcs::raw;
 use crate::wire::{Wire, message, unfinished};
 
 mod streams;
@@ -115,6 +116,19 @@ async fn deadlines_that_are_over_are_told_and_those_that_cannot_be_read_are_refu
         assert!(answer.headers.contains_key("x-request-id"));
     }
     assert_eq!(call("99999999H").await.status.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn millions_of_empty_items_are_refused_before_they_take_memory() {
+    let app = App::start().await;
+    let batch = "photometa.v1.PhotoService/BatchCreatePhotos";
+
+    // No credential is needed to be decoded.
+    for authorization in [None, Some(format!("Bearer {}", token(A.as_service())))] {
+        let status = raw(&app, batch, authorization.as_deref(), b"\x0a\x00".repeat(2_000_000)).await.unwrap_err();
+
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "MESSAGE_TOO_LARGE"));
+    }
 }
 
 #[tokio::test]
