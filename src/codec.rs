@@ -1,9 +1,13 @@
-//! The wire codec: prost's, with one difference. Bytes that are no message are the caller's mistake, so they
-//! are answered INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL.
+//! The wire codec: prost's, with two differences. Bytes that are no message are the caller's mistake, so they are answered
+//! INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL. And what would take far more memory than it has
+//! bytes is refused before it is decoded.
+
+mod weight;
 
 use std::marker::PhantomData;
 
-use prost::Message;
+use bytes::Buf as _;
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstCodec;
@@ -23,7 +27,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -43,12 +47,16 @@ where
 #[derive(Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for MessageDecoder<U> {
+impl<U: Message + Name + Default> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        match U::decode(buf) {
+        let bytes = buf.copy_to_bytes(buf.remaining());
+        if weight::is_too_heavy(&U::full_name(), &bytes) {
+            return Err(Error::TooLarge.into());
+        }
+        match U::decode(bytes) {
             Ok(message) => Ok(Some(message)),
             Err(error) => Err(refusal(&error.to_string()).into()),
         }

@@ -4,6 +4,7 @@
 mod reason;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ pub enum Error {
     Draining,
     /// The caller's deadline or the server's own limit has passed.
     Deadline,
+    /// A stream's client did this for too long: "sent nothing", or "read nothing".
+    Idle(&'static str),
     /// There is no such RPC.
     RpcNotFound,
     /// The driver's error, raw: classified when it becomes a status.
@@ -251,9 +254,12 @@ fn told(violations: Vec<Violation>) -> ErrorDetails {
     ErrorDetails::with_bad_request(fields.collect::<Vec<_>>())
 }
 
-/// The status of what may succeed when it is tried again after some time.
+/// The status of what may succeed when it is tried again after some time: half of it to one and a half, by chance, so that
+/// those who were refused together do not come back together.
 fn later(code: Code, reason: ErrorReason, message: &str, milliseconds: u64) -> Status {
-    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds)));
+    // The keys of a map's hasher differ each time, and cost no system call.
+    let chance = RandomState::new().hash_one(0) % (milliseconds + 1);
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds / 2 + chance)));
     status(code, reason, message, details)
 }
 
@@ -280,8 +286,10 @@ impl From<Error> for Status {
                 status(Code::InvalidArgument, ErrorReason::MalformedMessage, message, plain())
             }
             Error::TooLarge => {
-                let message =
-                    format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
+                let message = format!(
+                    "the message is larger than {} bytes, or has far more items than fit there; send less at a time",
+                    crate::MAX_REQUEST_BYTES
+                );
                 status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
             }
             Error::Credential(problem) => unidentified(problem),
@@ -338,6 +346,12 @@ impl From<Error> for Status {
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
                 "the deadline has passed; a write may have happened: repeat it with the same id or natural key",
+                plain(),
+            ),
+            Error::Idle(what) => status(
+                Code::DeadlineExceeded,
+                ErrorReason::DeadlineExceeded,
+                format!("the client {what} for too long; open another stream and go on where this one ended"),
                 plain(),
             ),
             Error::RpcNotFound => {

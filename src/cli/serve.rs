@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 
 use super::database::{Reached, embedded, standby};
@@ -33,13 +33,48 @@ const AGAIN: Duration = Duration::from_millis(500);
 const DEVELOPMENT_TTL: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn run(database: Database, credentials: Credentials, listen: Listen) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let (asked, stop) = oneshot::channel();
+    let (insisted, at_once) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next().await;
+        let _ = asked.send(());
+        signals.next().await;
+        let _ = insisted.send(());
+    });
+    tokio::select! {
+        biased;
+        // Whatever runs is dropped: calls are cut off, and a private PostgreSQL is stopped.
+        Ok(()) = at_once => Err("ended at once by a second signal, without the calls that were running".into()),
+        ended = until(stop, database, credentials, listen) => ended,
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Serves until it is asked to stop.
+async fn until(
+    stop: oneshot::Receiver<()>,
+    database: Database,
+    credentials: Credentials,
+    listen: Listen,
+) -> Result<(), Failure> {
+    let stop = async move {
+        let _ = stop.await;
     };
     // First of all: a taken port is told before a database is started.
     let listener = TcpListener::bind(listen.listen).await.map_err(|error| {
@@ -92,6 +127,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         verifier: Verifier::hs256(key, &credentials.expectations()),
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
+        limits: listen.limits,
         schema_version: migrate::newest(),
         ready: watch::Sender::new(false),
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
+use photometa::config::Limits;
 use photometa::db::migrate::newest;
 use photometa::db::{Db, Limits, Standby, Target};
 use photometa::page::Pages;
@@ -203,7 +204,18 @@ impl App {
         Self::serve(database, Db::new(connection, LIMITS).unwrap()).await
     }
 
+    /// Starts the service on a fresh database, with limits of the test's own.
+    pub async fn start_with(limits: Limits) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), 8, Duration::from_secs(10)).unwrap();
+        Self::serve_within(limits, database, db).await
+    }
+
     async fn serve(database: TestDatabase, db: Db) -> Self {
+        Self::serve_within(Limits::default(), database, db).await
+    }
+
+    async fn serve_within(limits: Limits, database: TestDatabase, db: Db) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
@@ -212,6 +224,7 @@ impl App {
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            limits,
             schema_version: newest(),
             ready: watch::Sender::new(false),
         };

@@ -237,6 +237,7 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
         verifier: Verifier::hs256(SECRET, &Expectations::default()),
         request_timeout,
         drain_timeout: Duration::from_secs(1),
+        limits: photometa::config::Limits::default(),
         schema_version: photometa::db::migrate::newest(),
         ready: tokio::sync::watch::Sender::new(false),
     };
