@@ -117,7 +117,7 @@ async fn until(
             "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
         );
     }
-    let db = Db::new(app, database.limits()).and_then(|db| match standby {
+    let db = Db::new(app, database.pool()).and_then(|db| match standby {
         Some(standby) => db.reading_from(standby),
         None => Ok(db),
     });

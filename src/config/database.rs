@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Secret;
-use crate::db::Limits;
+use crate::db::PoolSettings;
 
 /// Where the database is and how it is used.
 #[derive(Debug, Clone, Args)]
@@ -90,9 +90,9 @@ impl Database {
     }
 
     /// How the pool is used.
-    pub fn limits(&self) -> Limits {
-        let limits = Limits::new(usize::from(self.pool_size), self.pool_wait);
-        Limits { share: self.pool_share.map_or(limits.share, usize::from), ..limits }
+    pub fn pool(&self) -> PoolSettings {
+        let settings = PoolSettings::new(usize::from(self.pool_size), self.pool_wait);
+        PoolSettings { share: self.pool_share.map_or(settings.share, usize::from), ..settings }
     }
 
     /// Folders to look for programs in.

@@ -34,7 +34,7 @@ use crate::lsn::Lsn;
 pub use draft::{Draft, Page, Slot, Source};
 use lease::Lease;
 use pool::Connections;
-pub use pool::Limits;
+pub use pool::PoolSettings;
 use replica::Replica;
 pub use replica::Standby;
 pub use sql::{Sql, Text};
@@ -76,8 +76,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(target: impl Into<Target>, limits: Limits) -> Result<Self> {
-        Ok(Self { primary: Connections::new(&target.into(), limits)?, replica: None })
+    pub fn new(target: impl Into<Target>, settings: PoolSettings) -> Result<Self> {
+        Ok(Self { primary: Connections::new(&target.into(), settings)?, replica: None })
     }
 
     /// The same, with reads from a standby, through a pool as large as the other one. It is watched on the current
@@ -87,8 +87,9 @@ impl Db {
     /// As [`Db::new`].
     pub fn reading_from(self, standby: Standby) -> Result<Self> {
         // While its connections are all in use, the primary answers.
-        let limits = Limits { wait: self.primary.limits.wait.min(SPILL), ..self.primary.limits };
-        let connections = Connections::new(&standby.target, limits)?;
+        let settings = self.primary.settings;
+        let settings = PoolSettings { wait: settings.wait.min(SPILL), ..settings };
+        let connections = Connections::new(&standby.target, settings)?;
         let primary = Self { primary: self.primary.clone(), replica: None };
         Ok(Self { primary: self.primary, replica: Some(Arc::new(Replica::watch(connections, standby, primary))) })
     }

@@ -15,7 +15,7 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a pool is used.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct PoolSettings {
     /// Most connections.
     pub size: usize,
     /// Most of them that one organization holds at a time.
@@ -24,7 +24,7 @@ pub struct Limits {
     pub wait: Duration,
 }
 
-impl Limits {
+impl PoolSettings {
     /// Of so many connections, one organization holds three quarters at most.
     pub fn new(size: usize, wait: Duration) -> Self {
         Self { size, share: (size - size.div_ceil(4)).max(1), wait }
@@ -37,7 +37,7 @@ pub(super) struct Connections {
     pool: Pool,
     turns: Turns,
     target: Target,
-    pub(super) limits: Limits,
+    pub(super) settings: PoolSettings,
 }
 
 impl Connections {
@@ -45,11 +45,11 @@ impl Connections {
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be made.
-    pub(super) fn new(target: &Target, limits: Limits) -> Result<Self> {
+    pub(super) fn new(target: &Target, settings: PoolSettings) -> Result<Self> {
         let target = target.named("photometa");
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(tokio_postgres::Config::new(), target.clone(), config))
-            .max_size(limits.size)
+            .max_size(settings.size)
             // The one that was used last has what it needs at hand.
             .queue_mode(QueueMode::Lifo)
             // Turns are as many as connections: whoever has one finds one, or makes it.
@@ -59,7 +59,7 @@ impl Connections {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self { pool, turns: Turns::new(limits.size, limits.share), target, limits })
+        Ok(Self { pool, turns: Turns::new(settings.size, settings.share), target, settings })
     }
 
     /// A connection, when it is the organization's turn.
@@ -67,7 +67,7 @@ impl Connections {
     /// # Errors
     /// [`Error::Overloaded`] when that takes too long, [`Error::DatabaseUnavailable`] when none can be made.
     pub(super) async fn lease(&self, organization: OrganizationId) -> Result<Lease> {
-        let turn = tokio::time::timeout(self.limits.wait, self.turns.next(organization)).await;
+        let turn = tokio::time::timeout(self.settings.wait, self.turns.next(organization)).await;
         self.connected(turn.map_err(|_| Error::Overloaded)?).await
     }
 

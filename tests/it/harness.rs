@@ -9,7 +9,7 @@ use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::config::Limits;
 use photometa::db::migrate::newest;
-use photometa::db::{Db, Limits, Standby, Target};
+use photometa::db::{Db, PoolSettings, Standby, Target};
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
@@ -43,7 +43,7 @@ pub const TABLES: [&str; 12] = [
 ];
 
 /// How the service uses its database: four connections, of which an organization may have all but one.
-const LIMITS: Limits = Limits { size: 4, share: 3, wait: Duration::from_secs(10) };
+const POOL: PoolSettings = PoolSettings { size: 4, share: 3, wait: Duration::from_secs(10) };
 
 /// Signs the tests' credentials.
 pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
@@ -190,7 +190,7 @@ impl App {
 
     /// Starts the service on a database, with reads from a standby.
     pub async fn start_reading_from(database: TestDatabase, standby: Standby) -> Self {
-        let db = Db::new(database.app(), LIMITS).unwrap().reading_from(standby).unwrap();
+        let db = Db::new(database.app(), POOL).unwrap().reading_from(standby).unwrap();
         Self::serve(database, db).await
     }
 
@@ -201,13 +201,13 @@ impl App {
 
     /// Starts the service on a database that it reaches in another way, such as a pooler.
     pub async fn start_through(database: TestDatabase, connection: impl Into<Target>) -> Self {
-        Self::serve(database, Db::new(connection, LIMITS).unwrap()).await
+        Self::serve(database, Db::new(connection, POOL).unwrap()).await
     }
 
     /// Starts the service on a fresh database, with limits of the test's own.
     pub async fn start_with(limits: Limits) -> Self {
         let database = TestDatabase::clone_template().await;
-        let db = Db::new(database.app(), 8, Duration::from_secs(10)).unwrap();
+        let db = Db::new(database.app(), PoolSettings { size: 8, share: 8, ..POOL }).unwrap();
         Self::serve_within(limits, database, db).await
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use photometa::auth::token::{Expectations, Verifier};
-use photometa::db::{Db, Limits};
+use photometa::db::{Db, PoolSettings};
 use photometa::page::Pages;
 use photometa::pb::{self, photo_service_client::PhotoServiceClient};
 use photometa::server::Parts;
@@ -232,7 +232,7 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let parts = Parts {
-        db: Db::new(database, Limits::new(2, Duration::from_secs(5))).unwrap(),
+        db: Db::new(database, PoolSettings::new(2, Duration::from_secs(5))).unwrap(),
         pages: Pages::new(SECRET),
         verifier: Verifier::hs256(SECRET, &Expectations::default()),
         request_timeout,
