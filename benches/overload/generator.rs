@@ -59,6 +59,12 @@ impl Seen {
         percentile(self.answered.iter().map(|(_, took)| *took).collect(), percent)
     }
 
+    /// The same of all calls: one that was not answered took as long as its caller would have waited.
+    pub fn percentile_of_all(&self, percent: usize) -> f64 {
+        let others = std::iter::repeat_n(DEADLINE, self.refused.len() + self.failed);
+        percentile(self.answered.iter().map(|(_, took)| *took).chain(others).collect(), percent)
+    }
+
     fn add(&mut self, begin: Instant, started: Instant, outcome: Result<(), Status>) {
         match outcome {
             Ok(()) => self.answered.push((begin.elapsed(), started.elapsed())),
