@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::connection::Peer;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
 use crate::error::Error;
@@ -80,7 +81,10 @@ where
         let deadline = started + longest.min(asked.unwrap_or(Duration::MAX));
         let asked = asked.and_then(|asked| started.checked_add(asked));
         let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.settings.verifier.verify(authorization).map(|claims| {
+        // Where there is a token, it decides: a certificate does not make up for a bad one.
+        let certified = request.extensions().get::<Peer>().filter(|_| authorization.is_none()).and_then(Peer::claims);
+        let claims = certified.unwrap_or_else(|| self.settings.verifier.verify(authorization));
+        let found = claims.map(|claims| {
             let term = Term { longest, asked, streams: false, expires: expires(&claims) };
             caller(&claims, rpc.clone(), deadline, term)
         });

@@ -11,7 +11,7 @@ use photometa::db::migrate::newest;
 use photometa::db::{Db, Standby};
 use photometa::page::Pages;
 use photometa::pb;
-use photometa::server::{self, Parts};
+use photometa::server::{self, Connections, Parts};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -187,7 +187,14 @@ impl App {
     /// Starts the service on a database, with reads from a standby.
     pub async fn start_reading_from(database: TestDatabase, standby: Standby) -> Self {
         let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap().reading_from(standby).unwrap();
-        Self::serve(database, db).await
+        Self::serve(database, db, Connections::default()).await
+    }
+
+    /// Starts the service on a fresh database, with its connections taken and kept like this.
+    pub async fn start_with(connections: Connections) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap();
+        Self::serve(database, db, connections).await
     }
 
     /// Starts another replica of the service on the same database.
@@ -197,18 +204,21 @@ impl App {
 
     /// Starts the service on a database that it reaches in another way, such as a pooler.
     pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
-        Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await
+        let db = Db::new(connection, 4, Duration::from_secs(10)).unwrap();
+        Self::serve(database, db, Connections::default()).await
     }
 
-    async fn serve(database: TestDatabase, db: Db) -> Self {
+    async fn serve(database: TestDatabase, db: Db, connections: Connections) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let plain = connections.tls.is_none();
         let parts = Parts {
             db,
             pages: Pages::new(SECRET),
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            connections,
             schema_version: newest(),
             ready: watch::Sender::new(false),
         };
@@ -219,7 +229,9 @@ impl App {
         }));
         // As serve does before it tells its address: calls before that are refused.
         ready.wait_for(|ready| *ready).await.unwrap();
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        // Of no use where the server speaks TLS.
+        let channel = if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
         let postgres = connect(&database.superuser()).await;
         Self { postgres, channel, address, database, stop: Some(stop), server }
     }
