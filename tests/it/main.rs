@@ -49,4 +49,5 @@ mod stats;
 mod tag;
 mod tenancy;
 mod timescale;
+mod tls;
 mod training;
