@@ -24,6 +24,7 @@ mod explain;
 mod feedback;
 mod group;
 mod health;
+mod hostile;
 mod ingest;
 mod isolation;
 mod json_schema;
