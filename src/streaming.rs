@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::auth::Term;
 use crate::error::{CredentialProblem, Error};
 
-/// Waits until the server drains or the credential expires.
-pub async fn stopped(mut draining: watch::Receiver<bool>, expires: Option<Instant>) -> Error {
+/// Waits until the server drains, the connection is about to end, or the credential expires.
+pub async fn stopped(mut draining: watch::Receiver<bool>, term: Term) -> Error {
     tokio::select! {
         _ = draining.wait_for(|draining| *draining) => Error::Draining,
-        () = at(expires) => Error::Credential(CredentialProblem::Expired),
+        () = at(term.ends) => Error::Draining,
+        () = at(term.expires) => Error::Credential(CredentialProblem::Expired),
     }
 }
 

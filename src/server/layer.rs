@@ -82,10 +82,12 @@ where
         let asked = asked.and_then(|asked| started.checked_add(asked));
         let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
         // Where there is a token, it decides: a certificate does not make up for a bad one.
-        let certified = request.extensions().get::<Peer>().filter(|_| authorization.is_none()).and_then(Peer::claims);
+        let peer = request.extensions().get::<Peer>();
+        let ends = peer.and_then(|peer| peer.ends);
+        let certified = peer.filter(|_| authorization.is_none()).and_then(Peer::claims);
         let claims = certified.unwrap_or_else(|| self.settings.verifier.verify(authorization));
         let found = claims.map(|claims| {
-            let term = Term { longest, asked, streams: false, expires: expires(&claims) };
+            let term = Term { longest, asked, streams: false, expires: expires(&claims), ends };
             caller(&claims, rpc.clone(), deadline, term)
         });
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();

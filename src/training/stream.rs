@@ -55,7 +55,7 @@ impl Exporter {
         let (out, mut answers) = mpsc::channel(1);
         let Self { db, pages, caller, draining, plan, binding, cursor } = self;
         let work = async move {
-            let (deadline, stop) = (caller.term.asked, stopped(draining, caller.term.expires));
+            let (deadline, stop) = (caller.term.asked, stopped(draining, caller.term));
             let export = Export::begin((db, caller), (pages, binding), plan, cursor, out.clone());
             let run = async { export.await?.run().await };
             let end = tokio::select! {

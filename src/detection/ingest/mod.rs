@@ -69,7 +69,7 @@ impl Ingest {
     ) -> Result<(), Status> {
         let mut window = Window::default();
         let mut end = None;
-        let mut stopped = pin!(stopped(self.draining.clone(), self.caller.term.expires));
+        let mut stopped = pin!(stopped(self.draining.clone(), self.caller.term));
         let mut flight = pin!(Fuse::terminated());
         loop {
             if flight.is_terminated() {

@@ -36,6 +36,9 @@ const TAKEN_BACK: usize = 20;
 /// Most calls that may break the rules of HTTP/2 in one connection.
 const BROKEN: usize = 1024;
 
+/// How long before its connection is cut a stream ends by itself.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// What answers calls.
 pub(in crate::server) trait Answers:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
@@ -50,7 +53,7 @@ impl<S> Answers for S where
 /// Serves a connection to its end.
 pub(super) async fn live<IO, S>(
     io: IO,
-    peer: Peer,
+    mut peer: Peer,
     place: Option<Place>,
     service: S,
     limits: &Limits,
@@ -59,11 +62,14 @@ pub(super) async fn live<IO, S>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Answers,
 {
-    let address = peer.address;
+    let (address, age) = (peer.address, about(limits.age));
+    // Streams end by themselves a little earlier than they would be cut, with all that they have to say.
+    let last = limits.grace.saturating_sub(LAST_WORDS.min(limits.grace / 4));
+    peer.ends = Instant::now().checked_add(age).and_then(|told| told.checked_add(last));
     let calls = Arc::new(Calls { place, state: Mutex::new((0, Instant::now())) });
     let mut connection =
         pin!(builder(limits).serve_connection(TokioIo::new(io), Entrance { service, peer, calls: Arc::clone(&calls) }));
-    let mut until = pin!(tokio::time::sleep(about(limits.age)));
+    let mut until = pin!(tokio::time::sleep(age));
     let mut idle = pin!(tokio::time::sleep(limits.idle));
     let mut told = false;
     loop {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
@@ -23,6 +23,8 @@ use crate::error::CredentialProblem;
 pub(in crate::server) struct Peer {
     /// None for this process itself.
     pub(super) address: Option<SocketAddr>,
+    /// When streams should end by themselves, because the connection does soon.
+    pub(in crate::server) ends: Option<Instant>,
     certified: Option<Arc<Certified>>,
 }
 
@@ -36,7 +38,7 @@ struct Certified {
 impl Peer {
     /// Without a certificate.
     pub(super) fn at(address: SocketAddr) -> Self {
-        Self { address: Some(address), certified: None }
+        Self { address: Some(address), ..Self::default() }
     }
 
     /// With one, which is verified, and what certificates stand for.

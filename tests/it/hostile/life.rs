@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use super::bystander::Bystander;
 use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
 use super::{WHO_AM_I, bystander};
-use crate::harness::{A, App, Bearer, token};
+use crate::harness::{A, App, Bearer, reason, token};
 use crate::ingest::{Ingest, items};
 
 async fn start(limits: Limits) -> App {
@@ -78,6 +78,20 @@ async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
 
     assert_eq!(acknowledged(ingest).await, 15);
     somebody.end("connections of 300 ms").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_is_told_before_its_connection_is_cut_with_all_of_it_acknowledged() {
+    let limits = Limits { age: Duration::from_millis(300), grace: Duration::from_secs(4), ..Limits::default() };
+    let app = start(limits).await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    let mut ingest = Ingest::open(&app, A.as_service()).await;
+    send(&ingest, 1, &photo.id).await;
+
+    let (acks, end) = ingest.rest().await;
+
+    let end = end.unwrap_err();
+    assert_eq!((end.code(), reason(&end).as_str(), acks.len()), (tonic::Code::Unavailable, "DRAINING", 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
