@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 300;
 const ROUNDS: usize = 3;
 /// Memory that a connection may take while it is there, in bytes: what is read and written waits in it.
 const EACH: usize = 64 * 1024;
-/// Memory that may be kept after the first round, in bytes: 6000 calls at once, and 30 messages of 4 MiB.
+/// Memory that may be kept after the first round, in bytes: 2000 calls at once, and 10 messages of 4 MiB.
 const MOST: usize = 192 << 20;
 /// Memory that may have grown in all rounds after it: they come to an end of it after four.
 const GROWN: usize = 64 << 20;
@@ -37,7 +37,7 @@ impl Server {
         let folder = Folder::new("hostile");
         let mut command = photometa(&folder.0);
         command.stdout(Stdio::null()).env("PHOTOMETA_MAX_CONNECTIONS", "30000");
-        command.env("PHOTOMETA_REQUEST_TIMEOUT", "5s").env("PHOTOMETA_HANDSHAKE_TIMEOUT", "5s");
+        command.env("PHOTOMETA_REQUEST_TIMEOUT", "8s").env("PHOTOMETA_HANDSHAKE_TIMEOUT", "5s");
         let program = serve_as(command, &folder.0);
         let token = run(&folder.0, &["token", "--role", "service", "--org", ORGANIZATION]);
         let authorization = format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim());
@@ -129,7 +129,7 @@ async fn program_outlives_them_all_with_the_memory_that_it_had() {
     drop(there);
     server.until_gone(sockets, "a crowd").await;
 
-    let (few, bomb) = (count.min(300) / 10, packed_zeros(64));
+    let (few, bomb) = (count.min(300) / 30, packed_zeros(64));
     let mut after = Vec::new();
     for round in 0..asked("PHOTOMETA_TEST_HOSTILE_ROUNDS").unwrap_or(ROUNDS) {
         many(few, |_| half_open(address)).await;
