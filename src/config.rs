@@ -1,20 +1,24 @@
 //! Every setting: one flag and one variable each, flag over variable over default. Nothing else in the program
 //! reads the environment. Secrets have no default and never show in help, logs or `Debug`.
 
+mod connections;
 mod credentials;
 mod database;
 mod limits;
 mod listen;
+mod tls;
 
 use std::fmt;
 use std::str::FromStr;
 
 use clap::Args;
 
+pub use connections::Connections;
 pub use credentials::Credentials;
 pub use database::{Database, Surroundings};
 pub use limits::Limits;
 pub use listen::Listen;
+pub use tls::{ClientAuth, ClientTls, ServerTls};
 
 /// A value that must not be shown.
 #[derive(Clone)]
@@ -51,11 +55,15 @@ impl FromStr for Secret {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Client")]
 pub struct Client {
-    /// Address of the server.
+    /// Address of the server: host:port, or https://host:port when it speaks TLS.
     #[arg(long, env = "PHOTOMETA_ADDRESS", default_value = "127.0.0.1:50051")]
     pub address: String,
 
     /// Credential, as `photometa token` prints it.
     #[arg(long, env = "PHOTOMETA_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,
+
+    /// Whom to trust there.
+    #[command(flatten)]
+    pub tls: ClientTls,
 }

@@ -86,11 +86,12 @@ fn why(failed: JoinError) -> Error {
     }
 }
 
-/// Waits until the server drains or the credential expires.
-pub async fn stopped(draining: watch::Receiver<bool>, expires: Option<Instant>) -> Error {
+/// Waits until the server drains, the connection is about to end, or the credential expires.
+pub async fn stopped(draining: watch::Receiver<bool>, term: Term) -> Error {
     tokio::select! {
         () = told(draining) => Error::Draining,
-        () = at(expires) => Error::Credential(CredentialProblem::Expired),
+        () = at(term.ends) => Error::Draining,
+        () = at(term.expires) => Error::Credential(CredentialProblem::Expired),
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
 
     fn term(asked: Option<Duration>) -> Term {
         let asked = asked.map(|asked| tokio::time::Instant::now().into_std() + asked);
-        Term { longest: Duration::from_secs(30), asked, streams: true, expires: None }
+        Term { longest: Duration::from_secs(30), asked, streams: true, expires: None, ends: None }
     }
 
     fn bounds() -> Bounds {

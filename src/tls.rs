@@ -4,16 +4,22 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 /// What is wrong with the material of TLS. The text names the file, and never shows what is in it.
 #[derive(Debug)]
 pub struct TlsError(String);
 
 impl TlsError {
+    /// Something is wrong with what is set.
+    pub fn setting(problem: impl fmt::Display) -> Self {
+        Self(problem.to_string())
+    }
+
     /// Something is wrong with a file.
     pub fn file(path: &Path, problem: impl fmt::Display) -> Self {
         Self(format!("{}: {problem}", path.display()))
@@ -39,8 +45,15 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// When the file cannot be read or has none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    certificates_in(path, &read(path)?)
+}
+
+/// The same of what is in a file that was read already.
+///
+/// # Errors
+/// When it has none.
+pub fn certificates_in(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(TlsError::file(path, "has no certificate; it should begin with -----BEGIN CERTIFICATE-----")),
@@ -53,8 +66,15 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 /// # Errors
 /// When the file cannot be read or has none.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read(path)?;
-    PrivateKeyDer::from_pem_slice(&bytes)
+    private_key_in(path, &read(path)?)
+}
+
+/// The same of what is in a file that was read already.
+///
+/// # Errors
+/// When it has none.
+pub fn private_key_in(path: &Path, bytes: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(bytes)
         .map_err(|error| TlsError::file(path, format!("has no private key: {}", pem_problem(&error))))
 }
 
@@ -100,13 +120,32 @@ impl Trust {
     /// # Errors
     /// As [`Trust::roots`].
     pub fn client(&self) -> Result<ClientConfig, TlsError> {
+        Ok(self.trusting()?.with_no_client_auth())
+    }
+
+    /// A client that trusts them, and shows the certificate of a file, with the key of another one.
+    ///
+    /// # Errors
+    /// As [`Trust::roots`], and when one of the files is wrong, or they do not go together.
+    pub fn client_with(&self, certificate: &Path, key: &Path) -> Result<ClientConfig, TlsError> {
+        let (chain, own) = (certificates(certificate)?, private_key(key)?);
+        self.trusting()?
+            .with_client_auth_cert(chain, own)
+            .map_err(|error| TlsError::file(key, format!("cannot be used with {}: {error}", certificate.display())))
+    }
+
+    fn trusting(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
         let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let versions = versions.map_err(|error| TlsError(error.to_string()))?;
-        Ok(versions.with_root_certificates(self.roots()?).with_no_client_auth())
+        Ok(versions.with_root_certificates(self.roots()?))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+/// Reads a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| TlsError::file(path, format!("cannot be read: {error}")))
 }
 

@@ -92,6 +92,8 @@ pub struct Term {
     pub streams: bool,
     /// When the credential ends; none in a future that this machine's clock cannot tell.
     pub expires: Option<Instant>,
+    /// When its connection ends with what still runs, or a little earlier; none for those that do not end.
+    pub ends: Option<Instant>,
 }
 
 /// What the server's layer found in the metadata; the handler decides when to complain of it.

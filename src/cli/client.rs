@@ -1,7 +1,9 @@
-//! What every client command shares: the connection, the credential, the words for a refusal and the progress
-//! bar. When a call is worth repeating is in [`retry`].
+//! What every client command shares: the credential, the words for a refusal and the progress bar. The connection is in
+//! [`reach`], and when a call is worth repeating in [`retry`].
 
+mod reach;
 mod retry;
+mod way;
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -12,12 +14,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+pub(super) use reach::{connect, inside};
 pub(super) use retry::{pause, retry};
+
+use reach::root_cause;
 
 use super::Failure;
 use crate::config::{self, Secret};
@@ -31,7 +36,6 @@ use crate::pb::session_service_client::SessionServiceClient;
 use crate::pb::tag_service_client::TagServiceClient;
 use crate::pb::user_service_client::UserServiceClient;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time one attempt of one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -77,10 +81,10 @@ impl Clients {
     /// # Errors
     /// When there is none, or nobody answers.
     pub(super) async fn of(settings: config::Client) -> Result<Self, Failure> {
-        let token = settings.token.ok_or(
+        let token = settings.token.as_ref().ok_or(
             "there is no credential; set PHOTOMETA_TOKEN to what `photometa token --role service --org UUID` prints",
         )?;
-        Self::new(&connect(&settings.address).await?, &token)
+        Self::new(&connect(&settings).await?, token)
     }
 
     /// Calls through `channel` as the owner of `token`.
@@ -125,30 +129,6 @@ impl Interceptor for Bearer {
     }
 }
 
-/// Connects to `host:port` or `http://host:port`. A connection that is lost later is made again by the next call.
-///
-/// # Errors
-/// When the address is none, or nobody answers there within 5 seconds.
-pub(super) async fn connect(address: &str) -> Result<Channel, Failure> {
-    if address.starts_with("https://") {
-        return Err(
-            format!("{address}: this client speaks plain HTTP/2 only; set PHOTOMETA_ADDRESS to host:port").into()
-        );
-    }
-    let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(uri).map_err(|error| {
-        format!("{address} is no address ({error}); set PHOTOMETA_ADDRESS or --address to host:port")
-    })?;
-    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_keepalive(Some(Duration::from_secs(30)));
-    endpoint.connect().await.map_err(|error| {
-        let cause = root_cause(&error);
-        format!(
-            "nobody answers at {address} ({cause}); is `photometa serve` running? set PHOTOMETA_ADDRESS or --address"
-        )
-        .into()
-    })
-}
-
 /// A refusal as a command's failure.
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 pub(super) fn refused(status: Status) -> Failure {
@@ -177,15 +157,6 @@ pub(super) fn describe(status: &Status) -> String {
 pub(super) fn item_status(status: &tonic_types::Status) -> Status {
     let details = prost::Message::encode_to_vec(status);
     Status::with_details(Code::from(status.code), status.message.clone(), details.into())
-}
-
-/// What a call went wrong with in the end: "Connection refused" rather than "transport error".
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 /// Asks whether there are such projects.
@@ -235,13 +206,5 @@ mod tests {
 
         assert!(text.starts_with("photo.width is 0, and 1 more (INVALID_FIELDS)\n  photo.width is 0;"), "{text}");
         assert!(text.ends_with("\n  photo.height is 0; 1 to 10 is allowed"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn connect_names_the_address_when_nobody_answers() {
-        let failure = connect("127.0.0.1:1").await.expect_err("nobody listens on port 1");
-
-        let text = failure.to_string();
-        assert!(text.contains("127.0.0.1:1") && text.contains("PHOTOMETA_ADDRESS"), "{text}");
     }
 }

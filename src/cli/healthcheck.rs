@@ -27,16 +27,17 @@ pub(super) struct Healthcheck {
 impl Healthcheck {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self { client, service, timeout } = self;
-        let address = client.address;
-        tokio::time::timeout(timeout, check(&address, service))
-            .await
-            .map_err(|_| format!("{address} does not answer within {}", humantime::format_duration(timeout)))?
+        tokio::time::timeout(timeout, check(&client, service)).await.map_err(|_| {
+            let address = &client.address;
+            format!("{address} does not answer within {}", humantime::format_duration(timeout))
+        })?
     }
 }
 
-async fn check(address: &str, service: String) -> Result<(), Failure> {
-    let asked = if service.is_empty() { address.to_owned() } else { format!("{service} at {address}") };
-    let mut health = HealthClient::new(connect(address).await?);
+async fn check(client: &config::Client, service: String) -> Result<(), Failure> {
+    let address = &client.address;
+    let asked = if service.is_empty() { address.clone() } else { format!("{service} at {address}") };
+    let mut health = HealthClient::new(connect(client).await?);
     let answer = health.check(HealthCheckRequest { service }).await;
     let answer = answer.map_err(|status| format!("{asked}: {}", describe(&status)))?;
     match answer.into_inner().status() {

@@ -39,7 +39,7 @@ pub(super) struct Tenant {
 impl Seed {
     pub(super) async fn run(self, database: &Database, credentials: &Credentials) -> Result<(), Failure> {
         let secret = secret::find(database, credentials)?;
-        let channel = connect(&self.client.address).await?;
+        let channel = connect(&self.client).await?;
         let desk = Desk { channel, secret: &secret, credentials };
         let companies = demo::companies();
         let bar = progress("seeding", companies.iter().map(|company| plant::steps(company) as u64).sum());
@@ -57,8 +57,7 @@ impl Seed {
 ///
 /// # Errors
 /// When the server refuses, or does not answer.
-pub(super) async fn tenant(address: &str, secret: &Secret, credentials: &Credentials) -> Result<Tenant, Failure> {
-    let channel: Channel = connect(address).await?;
+pub(super) async fn tenant(channel: Channel, secret: &Secret, credentials: &Credentials) -> Result<Tenant, Failure> {
     let desk = Desk { channel, secret, credentials };
     let company: Company = demo::company(0);
     let bar = indicatif::ProgressBar::hidden();

@@ -8,21 +8,23 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::Client;
 
+use super::client::inside;
 use super::database::{Reached, embedded, standby};
+use super::seed::Tenant;
 use super::{Failure, secret, seed, token};
 use crate::auth::Role;
 use crate::auth::token::{MIN_SECRET_BYTES, Verifier};
-use crate::config::{Credentials, Database, Listen, Secret};
+use crate::config::{ClientAuth, Credentials, Database, Listen, Secret, ServerTls};
 use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
 use crate::db::{Db, Standby, Target, causes, session};
 use crate::page::Pages;
-use crate::server::{self, Parts};
+use crate::server::{self, Connections, ConnectionLimits, Parts, Tls};
 
 /// How often to see whether the private PostgreSQL is there.
 const WATCH: Duration = Duration::from_millis(200);
@@ -81,6 +83,9 @@ async fn until(
         format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen)
     })?;
     let address = listener.local_addr()?;
+    let tls = Tls::of(&listen.tls)?;
+    let (door, own) = mpsc::channel(1);
+    let connections = Connections { limits: ConnectionLimits::from(&listen.connections), tls, own: Some(own) };
     // What another run left there would send people to it before this one is ready.
     drop(listen.address_file.as_deref().map(Announced));
 
@@ -128,6 +133,7 @@ async fn until(
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
         limits: listen.limits,
+        connections,
         schema_version: migrate::newest(),
         ready: watch::Sender::new(false),
     };
@@ -139,7 +145,8 @@ async fn until(
     }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     if running.is_some() {
-        welcome(address, &jwt_secret, &credentials, &database, development).await?;
+        let tenant = seed::tenant(inside(door).await?, &jwt_secret, &credentials).await?;
+        welcome((address, &listen.tls), tenant, &jwt_secret, &credentials, &database, development)?;
     }
     let _announced = listen.address_file.as_deref().map(Announced);
     if let Some(file) = &listen.address_file {
@@ -305,15 +312,15 @@ async fn supervise(
     Ok(())
 }
 
-/// Makes sure that there is something to try, and prints how.
-async fn welcome(
-    address: SocketAddr,
+/// Prints how to try what there is.
+fn welcome(
+    (address, tls): (SocketAddr, &ServerTls),
+    tenant: Tenant,
     jwt_secret: &Secret,
     credentials: &Credentials,
     database: &Database,
     development: bool,
 ) -> Result<(), Failure> {
-    let tenant = seed::tenant(&address.to_string(), jwt_secret, credentials).await?;
     let who = (Role::OrgAdmin, Some(tenant.organization), tenant.user);
     let token = token::sign(jwt_secret, credentials, who, DEVELOPMENT_TTL)?;
     let photo = format!(
@@ -324,8 +331,20 @@ async fn welcome(
     let folder = database.data_dir();
     let signed = if development { "a development secret signs its credentials; this one" } else { "this credential" };
     let with_token = "-H \"authorization: Bearer $PHOTOMETA_TOKEN\"";
-    let grpcurl = "grpcurl -plaintext";
-    let buf = "buf curl --protocol grpc --http2-prior-knowledge";
+    let (scheme, grpcurl, buf) = match &tls.tls_cert {
+        None => {
+            ("http", "grpcurl -plaintext".to_owned(), "buf curl --protocol grpc --http2-prior-knowledge".to_owned())
+        }
+        // Which authority's it is, only the operator knows.
+        Some(_) if tls.tls_client_ca.is_some() && tls.tls_client_auth != Some(ClientAuth::Optional) => (
+            "https",
+            "grpcurl -cacert ca.pem -cert client.pem -key client.key".to_owned(),
+            "buf curl --protocol grpc --cacert ca.pem --cert client.pem --key client.key".to_owned(),
+        ),
+        Some(_) => {
+            ("https", "grpcurl -cacert ca.pem".to_owned(), "buf curl --protocol grpc --cacert ca.pem".to_owned())
+        }
+    };
     let text = format!(
         "photometa {version} serves on {address}
 its own PostgreSQL, for development, keeps its data in {folder}
@@ -338,9 +357,9 @@ with grpcurl:
   {grpcurl} {with_token} -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto
   {grpcurl} {with_token} {address} photometa.v1.PhotoService/ListPhotos
 with buf:
-  {buf} --list-methods http://{address}
-  {buf} {with_token} -d '{photo}' http://{address}/photometa.v1.PhotoService/CreatePhoto
-  {buf} {with_token} -d '{{}}' http://{address}/photometa.v1.PhotoService/ListPhotos
+  {buf} --list-methods {scheme}://{address}
+  {buf} {with_token} -d '{photo}' {scheme}://{address}/photometa.v1.PhotoService/CreatePhoto
+  {buf} {with_token} -d '{{}}' {scheme}://{address}/photometa.v1.PhotoService/ListPhotos
 ",
         folder = folder.display()
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Limits;
+use super::{Connections, Limits, ServerTls};
 
 /// How the server listens and ends.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +31,14 @@ pub struct Listen {
     /// What it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
+
+    /// Connections.
+    #[command(flatten)]
+    pub connections: Connections,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ServerTls,
 }
 
 impl Default for Listen {
@@ -41,6 +49,8 @@ impl Default for Listen {
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
             limits: Limits::default(),
+            connections: Connections::default(),
+            tls: ServerTls::default(),
         }
     }
 }

@@ -100,7 +100,7 @@ async fn idle() {
 
 fn caller(organization: u128, role: Role, subject: u128) -> Caller {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let term = Term { longest: Duration::from_secs(30), asked: None, streams: false, expires: None };
+    let term = Term { longest: Duration::from_secs(30), asked: None, streams: false, expires: None, ends: None };
     let organization = OrganizationId(Uuid::from_u128(organization));
     let (rpc, after, written) = (String::new(), None, Written::default());
     Caller { organization, subject: Uuid::from_u128(subject), role, rpc, deadline, term, after, written }

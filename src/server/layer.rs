@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit};
+use super::connection::Peer;
 use super::guard::Guarded;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
@@ -157,8 +158,13 @@ impl CallLayer {
         let deadline = started + self.longest.min(asked.unwrap_or(Duration::MAX));
         let asked = asked.and_then(|asked| started.checked_add(asked));
         let authorization = headers.get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.verifier.verify(authorization).map(|claims| {
-            let term = Term { longest: self.longest, asked, streams: false, expires: expires(&claims) };
+        // Where there is a token, it decides: a certificate does not make up for a bad one.
+        let peer = request.extensions().get::<Peer>();
+        let ends = peer.and_then(|peer| peer.ends);
+        let certified = peer.filter(|_| authorization.is_none()).and_then(Peer::claims);
+        let claims = certified.unwrap_or_else(|| self.verifier.verify(authorization));
+        let found = claims.map(|claims| {
+            let term = Term { longest: self.longest, asked, streams: false, expires: expires(&claims), ends };
             caller(&claims, rpc.to_owned(), deadline, term)
         });
         let tenant = found.as_ref().ok().map(|caller| caller.organization);

@@ -1,6 +1,7 @@
 //! The server: services, health, reflection, the layer around them, and a graceful end.
 
 mod admission;
+mod connection;
 mod guard;
 mod layer;
 mod readiness;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
+use tower::ServiceBuilder;
 
 use self::admission::Admission;
 use crate::auth::token::Verifier;
@@ -23,17 +24,12 @@ use crate::page::Pages;
 use crate::streaming::Bounds;
 use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
 
+pub use connection::{ConnectionLimits, Connections, Tls};
+
 /// How long clients have to notice NOT_SERVING before connections are told to go away.
 const NOTICE: Duration = Duration::from_millis(200);
 /// How long calls that were cut off have to get their answer out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Most bytes of a call's metadata that reach us, who then refuse it with a reason; more is refused by HTTP/2.
-const HEADER_LIST_BYTES: u32 = 64 * 1024;
-/// How much of a request may wait to be read. A stream that is not read from takes no more than this of its
-/// connection's share, so that the other calls of the connection still come through.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// How much of all requests of a connection may wait to be read.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// What a server needs.
 #[derive(Debug)]
@@ -50,6 +46,8 @@ pub struct Parts {
     pub drain_timeout: Duration,
     /// What it takes on at once.
     pub limits: Limits,
+    /// How connections are taken and kept.
+    pub connections: Connections,
     /// The version the schema must be at before the first call is taken.
     pub schema_version: u32,
     /// Told once that it is.
@@ -62,7 +60,7 @@ pub struct Parts {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
-    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, schema_version, ready } = parts;
+    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, connections, schema_version, ready } = parts;
     let (reporter, health) = tonic_health::server::health_reporter();
     let prepared = ready.subscribe();
     let readiness = readiness::watch(db.clone(), reporter, schema_version, ready).await;
@@ -101,16 +99,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
     let photos = photo::Service::new(db.clone(), pages.clone());
     let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds };
-    let router = Server::builder()
-        .initial_stream_window_size(Some(STREAM_WINDOW))
-        .initial_connection_window_size(Some(CONNECTION_WINDOW))
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .max_concurrent_streams(256)
-        .http2_max_header_list_size(HEADER_LIST_BYTES)
-        // Ids, permits, deadline, credential, and a reason on every refusal.
-        .layer(calls)
-        .add_service(health)
+    let routes = Routes::new(health)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(service!(session_service_server::SessionServiceServer, session::Service))
@@ -122,15 +111,15 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
         .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
         .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)));
 
+    // Ids, permits, deadline, credential, and a reason on every refusal.
+    let service = ServiceBuilder::new().layer(calls).service(routes.prepare());
+
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
-    // Set here, because the builder's own setting does not reach a listener of ours: without it every answer waits
-    // 40 ms for the client's delayed acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let mut server = std::pin::pin!(router.serve_with_incoming_shutdown(incoming, async {
+    let mut server = std::pin::pin!(connection::serve(listener, connections, service, async {
         let _ = draining.await;
     }));
     tokio::select! {
-        ended = &mut server => return ended.map_err(std::io::Error::other),
+        () = &mut server => return Ok(()),
         () = stop => {}
     }
     tracing::info!("draining");
@@ -139,8 +128,8 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let _ = drain.send(());
     streams.send_replace(true);
     readiness.end().await;
-    if let Ok(ended) = tokio::time::timeout(drain_timeout, &mut server).await {
-        return ended.map_err(std::io::Error::other);
+    if tokio::time::timeout(drain_timeout, &mut server).await.is_ok() {
+        return Ok(());
     }
     tracing::warn!(timeout = ?drain_timeout, "ending without the calls that are still running");
     cut.send_replace(true);

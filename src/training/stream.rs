@@ -47,7 +47,7 @@ impl Exporter {
             let export = Export::begin((db, caller), (pages, binding), plan, cursor, out);
             tokio::select! {
                 // Whatever runs is dropped.
-                error = stopped(draining, term.expires) => Err(error.into()),
+                error = stopped(draining, term) => Err(error.into()),
                 end = async { export.await?.run().await } => end.map_err(Into::into),
             }
         })

@@ -19,7 +19,8 @@ const INSERT: Sql = Sql::new(
 
 fn administrator() -> Caller {
     let longest = Duration::from_secs(30);
-    let (deadline, term) = (Instant::now() + longest, Term { longest, asked: None, streams: false, expires: None });
+    let (deadline, term) =
+        (Instant::now() + longest, Term { longest, asked: None, streams: false, expires: None, ends: None });
     Caller {
         organization: OrganizationId(A.id),
         subject: A.admin,

@@ -12,7 +12,7 @@ use photometa::db::migrate::newest;
 use photometa::db::{Db, PoolSettings, Standby, Target};
 use photometa::page::Pages;
 use photometa::pb;
-use photometa::server::{self, Parts};
+use photometa::server::{self, Connections, Parts};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -194,6 +194,13 @@ impl App {
         Self::serve(database, db).await
     }
 
+    /// Starts the service on a fresh database, with its connections taken and kept like this.
+    pub async fn start_behind(connections: Connections) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), POOL).unwrap();
+        Self::serve_within(Limits::default(), connections, database, db).await
+    }
+
     /// Starts another replica of the service on the same database.
     pub async fn replica(&self) -> Self {
         Self::start_on(self.database.clone()).await
@@ -208,16 +215,17 @@ impl App {
     pub async fn start_with(limits: Limits) -> Self {
         let database = TestDatabase::clone_template().await;
         let db = Db::new(database.app(), PoolSettings { size: 8, share: 8, ..POOL }).unwrap();
-        Self::serve_within(limits, database, db).await
+        Self::serve_within(limits, Connections::default(), database, db).await
     }
 
     async fn serve(database: TestDatabase, db: Db) -> Self {
-        Self::serve_within(Limits::default(), database, db).await
+        Self::serve_within(Limits::default(), Connections::default(), database, db).await
     }
 
-    async fn serve_within(limits: Limits, database: TestDatabase, db: Db) -> Self {
+    async fn serve_within(limits: Limits, connections: Connections, database: TestDatabase, db: Db) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let plain = connections.tls.is_none();
         let parts = Parts {
             db,
             pages: Pages::new(SECRET),
@@ -225,6 +233,7 @@ impl App {
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             limits,
+            connections,
             schema_version: newest(),
             ready: watch::Sender::new(false),
         };
@@ -235,7 +244,9 @@ impl App {
         }));
         // As serve does before it tells its address: calls before that are refused.
         ready.wait_for(|ready| *ready).await.unwrap();
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        // Of no use where the server speaks TLS.
+        let channel = if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
         let postgres = connect(&database.superuser()).await;
         Self { postgres, channel, address, database, stop: Some(stop), server }
     }

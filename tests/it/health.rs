@@ -6,7 +6,7 @@ use photometa::auth::token::{Expectations, Verifier};
 use photometa::db::{Db, PoolSettings};
 use photometa::page::Pages;
 use photometa::pb::{self, photo_service_client::PhotoServiceClient};
-use photometa::server::Parts;
+use photometa::server::{Connections, Parts};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
@@ -238,6 +238,7 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
         request_timeout,
         drain_timeout: Duration::from_secs(1),
         limits: photometa::config::Limits::default(),
+        connections: Connections::default(),
         schema_version: photometa::db::migrate::newest(),
         ready: tokio::sync::watch::Sender::new(false),
     };

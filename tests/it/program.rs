@@ -91,13 +91,19 @@ pub fn photometa(data: &Path) -> Command {
 
 /// The program, serving its private PostgreSQL.
 pub fn serve(data: &Path) -> Program {
+    let mut command = photometa(data);
+    command.stdout(Stdio::null());
+    serve_as(command, data)
+}
+
+/// The same with a command that has more to it.
+pub fn serve_as(mut command: Command, data: &Path) -> Program {
     let file = data.with_extension("address");
     let log = data.with_extension("log");
     let _ = fs::remove_file(&file);
-    let mut child = photometa(data)
+    let mut child = command
         .args(["serve", "--listen", "127.0.0.1:0", "--address-file"])
         .arg(&file)
-        .stdout(Stdio::null())
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();

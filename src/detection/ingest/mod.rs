@@ -54,7 +54,7 @@ impl Ingest {
     ) -> Result<(), Status> {
         let mut window = Window::default();
         let mut end = None;
-        let mut stopped = pin!(stopped(self.bounds.draining.clone(), self.caller.term.expires));
+        let mut stopped = pin!(stopped(self.bounds.draining.clone(), self.caller.term));
         let mut silence = pin!(sleep(self.bounds.idle));
         let mut flight = pin!(Fuse::terminated());
         loop {

@@ -118,7 +118,8 @@ async fn receive(
     });
     let server = tonic::transport::Server::builder().add_service(FeedbackServiceServer::new(script));
     let server = tokio::spawn(server.serve_with_incoming(incoming));
-    let clients = Clients::of(config::Client { address, token: Some("token".parse().expect("a secret")) }).await;
+    let token = Some("token".parse().expect("a secret"));
+    let clients = Clients::of(config::Client { address, token, tls: config::ClientTls::default() }).await;
     let clients = clients.expect("the server answers");
 
     let written = Receiver::new(&clients, sink, skipped).receive(pb::ExportTrainingDataRequest::default()).await;

@@ -1,0 +1,184 @@
+//! How long connections last, and how many there may be: an end costs no call, and a crowd keeps nobody out.
+
+use std::time::{Duration, Instant};
+
+use photometa::pb;
+use photometa::server::{Connections, ConnectionLimits};
+use tonic::transport::Channel;
+
+use super::bystander::Bystander;
+use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
+use super::{WHO_AM_I, bystander};
+use crate::harness::{A, App, Bearer, reason, token};
+use crate::ingest::{Ingest, items};
+
+async fn start(limits: ConnectionLimits) -> App {
+    App::start_behind(Connections { limits, ..Default::default() }).await
+}
+
+/// Sends one item of a stream.
+async fn send(ingest: &Ingest, number: i64, photo_id: &str) {
+    let message = pb::IngestDetectionsRequest { items: items(number..number + 1, photo_id) };
+    ingest.messages.as_ref().unwrap().send(message).await.expect("the stream is open");
+}
+
+/// Ends a stream, and answers how many items were acknowledged.
+async fn acknowledged(mut ingest: Ingest) -> usize {
+    ingest.messages = None;
+    let (acks, end) = ingest.rest().await;
+    end.unwrap();
+    acks.len()
+}
+
+/// Answers pings, as a client does, until the server closes.
+async fn polite(mut raw: Raw) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let Some(got) =
+        tokio::time::timeout(Duration::from_secs(20), raw.next()).await.expect("the server should close")
+    {
+        kinds.push(got.kind);
+        if got.kind == PING
+            && got.flags == 0
+            && raw.send(&frame(PING, super::frames::ACK, 0, &got.payload)).await.is_err()
+        {
+            break;
+        }
+    }
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_without_a_call_is_told_and_closed_and_one_with_a_stream_is_kept() {
+    let app = start(ConnectionLimits { idle: Duration::from_millis(500), ..ConnectionLimits::default() }).await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    let ingest = Ingest::open(&app, A.as_service()).await;
+    send(&ingest, 1, &photo.id).await;
+
+    let kinds = polite(Raw::begun(app.address).await).await;
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    send(&ingest, 2, &photo.id).await;
+    assert_eq!(acknowledged(ingest).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
+    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_secs(60), ..ConnectionLimits::default() };
+    let app = start(limits).await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    let ingest = Ingest::open(&app, A.as_service()).await;
+    let somebody = Bystander::reconnecting(app.channel.clone(), &format!("Bearer {}", token(A.as_admin())));
+
+    // Through some ten connections, one after the other, and one that has reached its age long ago.
+    for number in 0..15 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        send(&ingest, number, &photo.id).await;
+    }
+
+    assert_eq!(acknowledged(ingest).await, 15);
+    somebody.end("connections of 300 ms").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_is_told_before_its_connection_is_cut_with_all_of_it_acknowledged() {
+    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_secs(4), ..ConnectionLimits::default() };
+    let app = start(limits).await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    let mut ingest = Ingest::open(&app, A.as_service()).await;
+    send(&ingest, 1, &photo.id).await;
+
+    let (acks, end) = ingest.rest().await;
+
+    let end = end.unwrap_err();
+    assert_eq!((end.code(), reason(&end).as_str(), acks.len()), (tonic::Code::Unavailable, "DRAINING", 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_is_ended_when_the_grace_after_its_connections_age_is_over() {
+    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_millis(500), ..ConnectionLimits::default() };
+    let app = start(limits).await;
+    let mut raw = Raw::begun(app.address).await;
+    let authorization = format!("Bearer {}", token(A.as_service()));
+    // A stream on which nothing is ever sent.
+    let path = "/photometa.v1.DetectionService/IngestDetections";
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &call(path, &[("authorization", &authorization)]))).await.unwrap();
+
+    let started = Instant::now();
+    let kinds = polite(raw).await;
+
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crowd_that_only_connects_keeps_nobody_out() {
+    let app = start(ConnectionLimits { most: 8, ..ConnectionLimits::default() }).await;
+    let somebody = bystander(&app).known().await;
+    let mut crowd = Vec::new();
+    for number in 0..100 {
+        let raw = if number % 2 == 0 { Raw::begun(app.address).await } else { Raw::silent(app.address).await };
+        crowd.push(raw);
+    }
+
+    // Somebody who comes now gets in, while all of the crowd would like to stay.
+    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let newcomer = Bystander::begin(channel, &format!("Bearer {}", token(A.as_member())));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    newcomer.end("a newcomer beside a crowd").await;
+    somebody.end("a crowd").await;
+
+    let mut left = 0;
+    for mut raw in crowd {
+        let closed =
+            tokio::time::timeout(Duration::from_millis(5), async { while raw.next().await.is_some() {} }).await;
+        left += usize::from(closed.is_err());
+    }
+    assert!(left < 8, "{left} of the crowd are there, with room for 8");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_beyond_the_most_is_refused_until_there_is_room() {
+    let app = start(ConnectionLimits { most: 3, ..ConnectionLimits::default() }).await;
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &call(WHO_AM_I, &[]));
+    // The channel of the tests has not made a call yet, and is the one that may go.
+    let mut called = Vec::new();
+    while called.len() < 3 {
+        let mut raw = Raw::begun(app.address).await;
+        raw.send(&request).await.unwrap();
+        assert!(raw.until(HEADERS).await.is_some(), "there should be room");
+        called.push(raw);
+    }
+
+    Raw::begun(app.address).await.until_closed(PATIENCE).await;
+    drop(called.pop());
+
+    let started = Instant::now();
+    loop {
+        let mut raw = Raw::begun(app.address).await;
+        let sent = raw.send(&request).await.is_ok();
+        if sent && raw.until(HEADERS).await.is_some() {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "there is room, and nobody gets in");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_beyond_16_kib_is_refused_and_the_connection_goes_on() {
+    let app = start(ConnectionLimits::default()).await;
+    let bearer = Bearer::new(&format!("Bearer {}", token(A.as_admin())));
+    let mut client = pb::session_service_client::SessionServiceClient::with_interceptor(app.channel.clone(), bearer);
+    let with = |bytes: usize| {
+        let mut request = tonic::Request::new(pb::WhoAmIRequest::default());
+        request.metadata_mut().insert("x-large", "x".repeat(bytes).parse().unwrap());
+        request
+    };
+
+    assert!(client.who_am_i(with(15_000)).await.is_ok());
+    let refused = client.who_am_i(with(20_000)).await.unwrap_err();
+    assert!(client.who_am_i(with(1)).await.is_ok());
+
+    // Below gRPC: its clients show the status of HTTP, Request Header Fields Too Large.
+    assert!(refused.code() == tonic::Code::Unknown && refused.message().contains("431"), "{refused}");
+}
