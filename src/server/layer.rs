@@ -72,6 +72,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone takes the next call; this one is ready.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let verifier = Arc::clone(&self.settings.verifier);
+        let prepared = *self.settings.prepared.borrow();
         let started = Instant::now();
         let rpc = request.uri().path().trim_start_matches('/').to_owned();
         let id = request_id(request.headers());
@@ -79,18 +84,18 @@ where
         // Of a stream this covers its beginning only: the handler keeps to the caller's deadline by itself.
         let deadline = started + longest.min(asked.unwrap_or(Duration::MAX));
         let asked = asked.and_then(|asked| started.checked_add(asked));
-        let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.settings.verifier.verify(authorization).map(|claims| {
-            let term = Term { longest, asked, streams: false, expires: expires(&claims) };
-            caller(&claims, rpc.clone(), deadline, term)
-        });
-        let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
-        request.extensions_mut().insert(Credential(found));
-
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
-        // Health and reflection answer all the same.
-        let inner = (*self.settings.prepared.borrow() || !rpc.starts_with(OURS)).then(|| self.inner.call(request));
         let answer = async move {
+            let headers = request.headers();
+            let entries = headers.get_all(http::header::AUTHORIZATION).into_iter().map(HeaderValue::as_bytes);
+            let found = verifier.verify(entries, deadline).await.map(|claims| {
+                let term = Term { longest, asked, streams: false, expires: expires(&claims) };
+                caller(&claims, rpc.clone(), deadline, term)
+            });
+            let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
+            request.extensions_mut().insert(Credential(found));
+            // Health and reflection answer all the same.
+            let inner = (prepared || !rpc.starts_with(OURS)).then(|| inner.call(request));
             let mut response = match inner.map(|inner| tokio::time::timeout_at(deadline.into(), inner)) {
                 None => Status::from(Error::SchemaPending).into_http(),
                 Some(called) => match called.await {
