@@ -70,7 +70,8 @@ pub(super) fn require_a_key(credentials: &Credentials) -> Result<(), Failure> {
 /// When a file cannot be read or has no key that is of use.
 pub(super) async fn verifier(credentials: &Credentials, secret: Option<&Secret>) -> Result<Verifier, Failure> {
     warn_if_short(secret, "PHOTOMETA_JWT_SECRET", "whoever guesses it may be anybody");
-    let keys = Keyring::open(credentials.sources(secret)).await.map_err(|error| format!("no keys: {error}"))?;
+    let sources = credentials.sources(secret).map_err(|error| format!("PHOTOMETA_JWKS: {error}"))?;
+    let keys = Keyring::open(sources).await.map_err(|error| format!("no keys to verify credentials with: {error}"))?;
     Ok(Verifier::new(keys, &credentials.expectations()))
 }
 

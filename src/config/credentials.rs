@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Secret;
-use crate::auth::token::{Expectations, Place, Sources};
+use crate::auth::token::{Expectations, KeyError, Sources};
 use crate::tls::Trust;
 
 /// Longest clock difference that makes sense: clocks that are further apart are wrong.
@@ -50,8 +50,9 @@ pub struct Credentials {
 
     /// JSON Web Key Set of the issuer of tokens: a file, or a URL (https; http only on this machine). Read again, so that
     /// keys change without a restart; kept while it cannot be read.
+    // Read when it is needed: the command line shows what it cannot read, and a URL may have a password in it.
     #[arg(long, env = "PHOTOMETA_JWKS", hide_env_values = true, global = true)]
-    pub jwks: Option<Place>,
+    pub jwks: Option<Secret>,
 
     /// PEM file of the certificate authorities to trust for the URL of the key set, instead of the system's.
     #[arg(long, env = "PHOTOMETA_JWKS_CA", global = true)]
@@ -93,13 +94,16 @@ impl Credentials {
     }
 
     /// Where the keys are; `secret` is the configured one, or a development secret.
-    pub fn sources(&self, secret: Option<&Secret>) -> Sources {
-        Sources {
+    ///
+    /// # Errors
+    /// When the place of the key set is none.
+    pub fn sources(&self, secret: Option<&Secret>) -> Result<Sources, KeyError> {
+        Ok(Sources {
             secret: secret.map(|secret| secret.reveal().as_bytes().to_vec()),
             public_key: self.jwt_public_key.clone(),
-            jwks: self.jwks.clone(),
+            jwks: self.jwks.as_ref().map(|jwks| jwks.reveal().parse()).transpose()?,
             trust: self.jwks_ca.clone().map_or(Trust::System, Trust::File),
             refresh: self.jwks_refresh,
-        }
+        })
     }
 }

@@ -200,13 +200,24 @@ impl App {
         Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await
     }
 
+    /// Starts the service on a fresh database, with another verifier of credentials.
+    pub async fn start_trusting(verifier: Verifier) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap();
+        Self::serve_verifying(database, db, verifier).await
+    }
+
     async fn serve(database: TestDatabase, db: Db) -> Self {
+        Self::serve_verifying(database, db, Verifier::hs256(SECRET, &Expectations::default())).await
+    }
+
+    async fn serve_verifying(database: TestDatabase, db: Db, verifier: Verifier) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
             db,
             pages: Pages::new(SECRET),
-            verifier: Verifier::hs256(SECRET, &Expectations::default()),
+            verifier,
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             schema_version: newest(),
