@@ -55,6 +55,8 @@ pub enum CredentialProblem {
     Invalid(&'static str),
     /// Its `exp` has passed.
     Expired,
+    /// The key that has signed it may be one that this server cannot have now; it may ask again after this time.
+    KeysUnavailable(Duration),
 }
 
 /// States that forbid a change.
@@ -372,6 +374,11 @@ fn unidentified(problem: CredentialProblem) -> Status {
         CredentialProblem::Invalid(why) => (ErrorReason::CredentialInvalid, format!("the credential {why}")),
         CredentialProblem::Expired => {
             (ErrorReason::CredentialExpired, "the credential has expired; get a new one".to_owned())
+        }
+        CredentialProblem::KeysUnavailable(wait) => {
+            let message = "the key that signed the credential cannot be looked up now; retry later";
+            let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            return later(Code::Unavailable, ErrorReason::KeysUnavailable, message, milliseconds);
         }
     };
     status(Code::Unauthenticated, reason, message, ErrorDetails::new())

@@ -1,6 +1,9 @@
 //! Who asks: the bearer token becomes a [`Caller`] once, before any handler runs, and handlers take the
-//! organization from it alone. How a token is verified is in [`token`].
+//! organization from it alone. How a token is verified is in [`token`], and with which keys in [`keys`].
 
+mod crypto;
+mod keys;
+mod sign;
 pub mod token;
 mod verified;
 

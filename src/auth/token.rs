@@ -1,56 +1,69 @@
-//! JSON Web Tokens: HS256 with a shared secret. Which keys a server trusts is [`Verifier`]'s own business;
-//! what a token says becomes [`Claims`] in one place, whatever signed it.
+//! JSON Web Tokens: from the `authorization` of a call to what the token says, as [`Claims`], whatever signed it. Which
+//! keys are trusted is in [`keys`](super::keys); each of them has one algorithm, and a token cannot choose another.
 
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+mod claims;
+mod header;
+
+use std::time::{Duration, Instant};
+
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, get_current_timestamp};
-use ring::hmac;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use jsonwebtoken::{Algorithm, Validation, get_current_timestamp};
 
-use super::Role;
-use super::verified::{Fingerprint, Verified};
-use crate::error::CredentialProblem;
+pub use self::claims::Claims;
+use self::claims::Said;
+use self::header::Header;
+use super::crypto;
+pub use super::keys::{KeyError, Keyring, Place, Sources};
+pub use super::sign::{SigningKey, sign_hs256};
+use super::verified::Fingerprint;
+use crate::error::CredentialProblem::{self, Expired, Invalid};
 
 /// Shortest HS256 secret in bytes that is worth the name: RFC 7518 asks for the size of the hash.
 pub const MIN_SECRET_BYTES: usize = 32;
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-
-/// What a token says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Claims {
-    /// The person or service account.
-    pub sub: Uuid,
-    /// The organization; absent for operators.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub org: Option<Uuid>,
-    /// What it may do.
-    pub role: Role,
-    /// When it ends, in seconds since 1970.
-    pub exp: u64,
-    /// Who issued it; checked when the server is configured to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// For whom; checked when the server is configured to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
-}
+/// Most keys that a token without a kid is tried with: each costs up to a millisecond of whoever sends garbage.
+const MOST_TRIED: usize = 4;
+/// What a key may have signed a token with.
+const ALGORITHMS: [Algorithm; 4] = [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// What a server accepts besides the signature.
 #[derive(Debug, Clone, Default)]
 pub struct Expectations {
     /// Required `iss`.
     pub issuer: Option<String>,
-    /// Required `aud`.
+    /// Required `aud`, alone or among others.
     pub audience: Option<String>,
+    /// How far the clocks of issuers may be from this one's, for `exp` and `nbf`.
+    pub leeway: Duration,
+}
+
+impl Expectations {
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = self.leeway.as_secs();
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp"]);
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.required_spec_claims.insert("aud".to_owned());
+            }
+            None => validation.validate_aud = false,
+        }
+        validation
+    }
 }
 
 /// Verifies tokens, and remembers those that it has verified.
 pub struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
-    verified: Verified,
+    keys: Keyring,
+    validations: Vec<Validation>,
+    leeway: u64,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -59,61 +72,108 @@ impl std::fmt::Debug for Verifier {
     }
 }
 
+/// Why a token is not accepted.
+enum Refusal {
+    /// It is not going to be.
+    Final(CredentialProblem),
+    /// The key that has signed it may come, by this name if it has one.
+    Unknown(Option<String>),
+}
+
+impl From<CredentialProblem> for Refusal {
+    fn from(problem: CredentialProblem) -> Self {
+        Self::Final(problem)
+    }
+}
+
 impl Verifier {
+    /// Trusts tokens signed with these keys.
+    pub fn new(keys: Keyring, expected: &Expectations) -> Self {
+        crypto::install();
+        let validations = ALGORITHMS.map(|algorithm| expected.validation(algorithm)).to_vec();
+        Self { keys, validations, leeway: expected.leeway.as_secs() }
+    }
+
     /// Trusts tokens signed with a shared secret, HS256 and nothing else.
     pub fn hs256(secret: &[u8], expected: &Expectations) -> Self {
-        install_crypto();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        if let Some(issuer) = &expected.issuer {
-            validation.set_issuer(&[issuer]);
-            validation.required_spec_claims.insert("iss".to_owned());
-        }
-        match &expected.audience {
-            Some(audience) => {
-                validation.set_audience(&[audience]);
-                validation.required_spec_claims.insert("aud".to_owned());
-            }
-            None => validation.validate_aud = false,
-        }
-        Self { key: DecodingKey::from_secret(secret), validation, verified: Verified::default() }
+        Self::new(Keyring::secret(secret), expected)
     }
 
-    /// Reads the value of an `authorization` metadata entry.
+    /// Reads the values of a call's `authorization` entries. Waits, until `deadline` at the latest, only for a key that
+    /// is new.
     ///
     /// # Errors
-    /// Says what is wrong with it.
-    pub fn verify(&self, authorization: Option<&[u8]>) -> Result<Claims, CredentialProblem> {
-        let authorization = authorization.ok_or(CredentialProblem::Missing)?;
-        let token = bearer(authorization).ok_or(CredentialProblem::Invalid("is not of the form `Bearer <JWT>`"))?;
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(CredentialProblem::Invalid("is longer than 8 KiB"));
-        }
-        let now = get_current_timestamp();
-        let fingerprint = Fingerprint::of(token);
-        if let Some(claims) = self.verified.get(&fingerprint) {
-            return if claims.exp < now { Err(CredentialProblem::Expired) } else { Ok(claims) };
-        }
-        let claims = self.read(token)?;
-        self.verified.keep(fingerprint, claims.clone(), now);
-        Ok(claims)
+    /// Says what is wrong with them.
+    pub async fn verify<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a [u8]>,
+        deadline: Instant,
+    ) -> Result<Claims, CredentialProblem> {
+        let token = only(entries)?;
+        let kid = match self.attempt(token) {
+            Ok(claims) => return Ok(claims),
+            Err(Refusal::Final(problem)) => return Err(problem),
+            Err(Refusal::Unknown(kid)) => kid,
+        };
+        self.keys.learn(kid.as_deref(), deadline).await.map_err(CredentialProblem::KeysUnavailable)?;
+        self.attempt(token).map_err(|refusal| match refusal {
+            Refusal::Final(problem) => problem,
+            Refusal::Unknown(_) => Invalid("is signed with a key that this server does not have; its kid names none"),
+        })
     }
 
-    fn read(&self, token: &[u8]) -> Result<Claims, CredentialProblem> {
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|error| problem(&error))?.claims;
-        match (claims.role, claims.org) {
-            (Role::Operator, Some(_)) => {
-                Err(CredentialProblem::Invalid("has the role operator and a claim org; operators have none"))
-            }
-            (Role::Operator, None) => Ok(claims),
-            (_, None) => Err(CredentialProblem::Invalid("lacks the claim org")),
-            (_, Some(org)) if org.is_nil() => Err(CredentialProblem::Invalid("has a nil claim org")),
-            (_, Some(_)) => Ok(claims),
+    fn attempt(&self, token: &[u8]) -> Result<Claims, Refusal> {
+        let now = get_current_timestamp();
+        let fingerprint = Fingerprint::of(token);
+        let set = self.keys.current();
+        if let Some(claims) = set.verified.get(&fingerprint) {
+            return if claims.exp < now { Err(Expired.into()) } else { Ok(claims) };
         }
+        let header = Header::read(token)?;
+        let kid = header.kid.as_deref();
+        let candidates = set.candidates(kid, header.algorithm);
+        if candidates.len() > MOST_TRIED {
+            return Err(
+                Invalid("has no kid, and this server has too many keys to try; have its issuer send one").into()
+            );
+        }
+        let validation = self.validations.iter().find(|validation| validation.algorithms == [header.algorithm]);
+        let validation = validation.ok_or(Invalid("is signed with an algorithm that this server does not accept"))?;
+        for key in &candidates {
+            match jsonwebtoken::decode::<Said>(token, &key.decoding, validation) {
+                Ok(said) => {
+                    let claims = said.claims.checked(self.leeway)?;
+                    set.verified.keep(fingerprint, claims.clone(), now);
+                    return Ok(claims);
+                }
+                Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
+                Err(error) => return Err(problem(&error).into()),
+            }
+        }
+        // Sets are public: their keys are never shared secrets.
+        if header.algorithm != Algorithm::HS256 && self.keys.may_learn(&set, kid) {
+            return Err(Refusal::Unknown(header.kid));
+        }
+        Err(Refusal::Final(Invalid(match kid {
+            _ if !candidates.is_empty() => "has a wrong signature",
+            Some(kid) if set.knows(kid) => "says another algorithm than that of the key that its kid names",
+            _ => "is signed with an algorithm for which this server has no key",
+        })))
     }
+}
+
+/// The token of the one entry there should be.
+fn only<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Result<&'a [u8], CredentialProblem> {
+    let mut entries = entries.into_iter();
+    let entry = entries.next().ok_or(CredentialProblem::Missing)?;
+    if entries.next().is_some() {
+        return Err(Invalid("is sent more than once; send one entry authorization"));
+    }
+    let token = bearer(entry).ok_or(Invalid("is not of the form `Bearer <JWT>`"))?;
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Invalid("is longer than 8 KiB"));
+    }
+    Ok(token)
 }
 
 /// The token of a `Bearer` credential; the scheme's case does not matter (RFC 9110).
@@ -123,75 +183,18 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 fn problem(error: &JwtError) -> CredentialProblem {
-    CredentialProblem::Invalid(match error.kind() {
-        ErrorKind::ExpiredSignature => return CredentialProblem::Expired,
-        ErrorKind::InvalidSignature => "has a wrong signature",
-        ErrorKind::InvalidAlgorithm => "is signed with an algorithm that this server does not accept",
-        ErrorKind::InvalidIssuer => "comes from another issuer",
-        ErrorKind::InvalidAudience => "is for another audience",
-        ErrorKind::ImmatureSignature => "is not valid yet",
-        ErrorKind::MissingRequiredClaim(_) => "lacks one of the claims sub, exp, iss, aud",
-        ErrorKind::Json(_) => {
-            "has claims that cannot be read: sub and org are UUIDs, role is operator, org_admin, org_user or service, exp is a number"
-        }
+    Invalid(match error.kind() {
+        ErrorKind::ExpiredSignature => return Expired,
+        ErrorKind::InvalidIssuer => "comes from another issuer: its iss is not the one that this server expects",
+        ErrorKind::InvalidAudience => "is for another audience: its aud does not have the one that this server expects",
+        ErrorKind::ImmatureSignature => "is not valid yet: its nbf is in the future, or a clock is wrong",
+        ErrorKind::MissingRequiredClaim(claim) => match claim.as_str() {
+            "exp" => "lacks the claim exp, a number of seconds since 1970",
+            "iss" => "lacks the claim iss",
+            _ => "lacks the claim aud",
+        },
+        ErrorKind::InvalidClaimFormat(_) => "has a claim exp or nbf that is no number of seconds since 1970",
+        ErrorKind::Json(_) => "has a header or claims that are no JSON object, or one of them twice",
         _ => "is no readable JSON Web Token",
     })
-}
-
-/// Signs a token with a shared secret, for development and tests.
-///
-/// # Errors
-/// When the claims cannot be encoded.
-pub fn sign_hs256(claims: &Claims, secret: &[u8]) -> Result<String, JwtError> {
-    install_crypto();
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret))
-}
-
-/// Lets jsonwebtoken compute with ring, which is in the program anyway; its own backends bring 40 packages or cmake.
-fn install_crypto() {
-    static RING: CryptoProvider = CryptoProvider {
-        signer_factory: |algorithm, key| match algorithm {
-            Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes()))),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        },
-        verifier_factory: |algorithm, key| match algorithm {
-            Algorithm::HS256 => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?))),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        },
-        key_utils: KeyUtils::new_unimplemented(),
-    };
-    // An error says that it is installed already, which is as good.
-    let _ = RING.install_default();
-}
-
-struct Hs256(hmac::Key);
-
-impl Hs256 {
-    fn new(secret: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
-    }
-}
-
-impl signature::Signer<Vec<u8>> for Hs256 {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
-    }
-}
-
-impl signature::Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> Result<(), signature::Error> {
-        hmac::verify(&self.0, message, tag).map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtSigner for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-impl JwtVerifier for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
 }

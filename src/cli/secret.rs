@@ -1,4 +1,5 @@
-//! The secret that signs and verifies tokens: configured, or the development secret in the data folder.
+//! What credentials and page tokens are made and verified with: keys that are configured, or the development secret in
+//! the data folder.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -8,7 +9,9 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::Failure;
+use crate::auth::token::{Keyring, MIN_SECRET_BYTES, Verifier};
 use crate::config::{Credentials, Database, Secret};
+use crate::page::Pages;
 
 const FILE: &str = "jwt.secret";
 
@@ -38,9 +41,7 @@ pub(super) fn find_or_make(database: &Database, credentials: &Credentials) -> Re
     if let Some(secret) = read(&folder)? {
         return Ok((secret, true));
     }
-    let mut bytes = [0; 32];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| "the system gives no random numbers")?;
+    let bytes = random()?;
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(FILE));
     match file {
@@ -50,11 +51,65 @@ pub(super) fn find_or_make(database: &Database, credentials: &Credentials) -> Re
     Ok((Secret::from(text), true))
 }
 
+/// Refuses to go on without a key, where nobody may make one up.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn require_a_key(credentials: &Credentials) -> Result<(), Failure> {
+    if credentials.has_key() {
+        return Ok(());
+    }
+    Err("there is a database but no key to verify credentials with; set PHOTOMETA_JWKS (the issuer's key set, a URL or a file), \
+         PHOTOMETA_JWT_PUBLIC_KEY (a PEM file), or PHOTOMETA_JWT_SECRET (openssl rand -hex 32)"
+        .into())
+}
+
+/// Verifies credentials with all keys that are configured, and with `secret`.
+///
+/// # Errors
+/// When a file cannot be read or has no key that is of use.
+pub(super) async fn verifier(credentials: &Credentials, secret: Option<&Secret>) -> Result<Verifier, Failure> {
+    warn_if_short(secret, "PHOTOMETA_JWT_SECRET", "whoever guesses it may be anybody");
+    let sources = credentials.sources(secret).map_err(|error| format!("PHOTOMETA_JWKS: {error}"))?;
+    let keys = Keyring::open(sources).await.map_err(|error| format!("no keys to verify credentials with: {error}"))?;
+    Ok(Verifier::new(keys, &credentials.expectations()))
+}
+
+/// Makes page tokens that every replica with the same secrets reads.
+///
+/// # Errors
+/// When there is no secret and no random number.
+pub(super) fn pages(credentials: &Credentials, jwt_secret: Option<&Secret>) -> Result<Pages, Failure> {
+    warn_if_short(credentials.page_secret.as_ref(), "PHOTOMETA_PAGE_SECRET", "whoever guesses it may make page tokens");
+    if let Some(secret) = credentials.page_secret.as_ref().or(jwt_secret) {
+        return Ok(Pages::new(secret.reveal().as_bytes()));
+    }
+    tracing::warn!(
+        "page tokens end with this process, and other replicas refuse them: set PHOTOMETA_PAGE_SECRET, the same everywhere (openssl rand -hex 32)"
+    );
+    Ok(Pages::new(&random()?))
+}
+
+fn warn_if_short(secret: Option<&Secret>, name: &str, danger: &str) {
+    let bytes = secret.map_or(MIN_SECRET_BYTES, |secret| secret.reveal().len());
+    if bytes < MIN_SECRET_BYTES {
+        tracing::warn!(
+            bytes,
+            "{name} is shorter than {MIN_SECRET_BYTES} bytes: {danger}; make one with openssl rand -hex 32"
+        );
+    }
+}
+
+fn random() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| "the system gives no random numbers")?;
+    Ok(bytes)
+}
+
 fn read(folder: &Path) -> Result<Option<Secret>, Failure> {
     match fs::read_to_string(folder.join(FILE)) {
-        Ok(text) if text.trim().len() >= crate::auth::token::MIN_SECRET_BYTES => {
-            Ok(Some(Secret::from(text.trim().to_owned())))
-        }
+        Ok(text) if text.trim().len() >= MIN_SECRET_BYTES => Ok(Some(Secret::from(text.trim().to_owned()))),
         Ok(_) => {
             Err(format!("{} is too short for a secret; delete it to have a new one made", folder.join(FILE).display())
                 .into())

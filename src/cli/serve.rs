@@ -16,15 +16,14 @@ use super::database::{Reached, embedded, standby};
 use super::seed::Tenant;
 use super::{Failure, secret, seed, token};
 use crate::auth::Role;
-use crate::auth::token::{MIN_SECRET_BYTES, Verifier};
+use crate::auth::token::SigningKey;
 use crate::config::{ClientAuth, Credentials, Database, Listen, Secret, ServerTls};
 use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
 use crate::db::{Db, Standby, Target, causes, session};
-use crate::page::Pages;
-use crate::server::{self, Connections, ConnectionLimits, Parts, Tls};
+use crate::server::{self, ConnectionLimits, Connections, Parts, Tls};
 
 /// How often to see whether the private PostgreSQL is there.
 const WATCH: Duration = Duration::from_millis(200);
@@ -92,44 +91,41 @@ async fn until(
     let standby = standby(&database)?;
     let (reached, (jwt_secret, development)) = match Reached::configured(&database)? {
         Some(reached) if database.database_url.is_some() => {
-            let jwt_secret = credentials.jwt_secret.clone().ok_or(
-                "there is a database but no key to verify credentials with; set PHOTOMETA_JWT_SECRET (openssl rand -hex 32)",
-            )?;
-            (reached, (jwt_secret, false))
+            secret::require_a_key(&credentials)?;
+            (reached, (credentials.jwt_secret.clone(), false))
         }
         Some(_) => {
             return Err("PHOTOMETA_MIGRATION_URL is set, and PHOTOMETA_DATABASE_URL is not: set it to the login role's connection, \
                         or unset both for a private PostgreSQL"
                 .into());
         }
-        None => (Reached::private(embedded(&database).await?), secret::find_or_make(&database, &credentials)?),
+        None => {
+            let reached = Reached::private(embedded(&database).await?);
+            let (secret, development) = secret::find_or_make(&database, &credentials)?;
+            (reached, (Some(secret), development))
+        }
     };
     let mut stop = Box::pin(stop);
-    tokio::select! {
+    let verifier = tokio::select! {
         prepared = async {
+            let verifier = secret::verifier(&credentials, jwt_secret.as_ref()).await?;
             look_at(standby.as_ref(), &database).await?;
-            prepare(&reached, &database).await
+            prepare(&reached, &database).await?;
+            Ok::<_, Failure>(verifier)
         } => prepared?,
         // Another replica may migrate for minutes; nothing was begun here that an end would leave half-done.
         () = &mut stop => return reached.leave().await,
-    }
+    };
     let Reached { app, running, .. } = reached;
 
-    let key = jwt_secret.reveal().as_bytes();
-    if key.len() < MIN_SECRET_BYTES {
-        tracing::warn!(
-            bytes = key.len(),
-            "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
-        );
-    }
     let db = Db::new(app, database.pool()).and_then(|db| match standby {
         Some(standby) => db.reading_from(standby),
         None => Ok(db),
     });
     let parts = Parts {
         db: db.map_err(|_| "the pool cannot be made")?,
-        pages: Pages::new(key),
-        verifier: Verifier::hs256(key, &credentials.expectations()),
+        pages: secret::pages(&credentials, jwt_secret.as_ref())?,
+        verifier,
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
         limits: listen.limits,
@@ -144,9 +140,9 @@ async fn until(
         _ = ready.wait_for(|ready| *ready) => {}
     }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    if running.is_some() {
-        let tenant = seed::tenant(inside(door).await?, &jwt_secret, &credentials).await?;
-        welcome((address, &listen.tls), tenant, &jwt_secret, &credentials, &database, development)?;
+    if let (Some(_), Some(jwt_secret)) = (&running, &jwt_secret) {
+        let tenant = seed::tenant(inside(door).await?, jwt_secret, &credentials).await?;
+        welcome((address, &listen.tls), tenant, jwt_secret, &credentials, &database, development)?;
     }
     let _announced = listen.address_file.as_deref().map(Announced);
     if let Some(file) = &listen.address_file {
@@ -322,7 +318,8 @@ fn welcome(
     development: bool,
 ) -> Result<(), Failure> {
     let who = (Role::OrgAdmin, Some(tenant.organization), tenant.user);
-    let token = token::sign(jwt_secret, credentials, who, DEVELOPMENT_TTL)?;
+    let key = SigningKey::hs256(jwt_secret.reveal().as_bytes());
+    let token = token::sign(&key, credentials, who, DEVELOPMENT_TTL)?;
     let photo = format!(
         r#"{{"photo":{{"projectId":"{}","s3Key":"site/roof-1.jpg","s3Url":"https://example.com/site/roof-1.jpg","width":4032,"height":3024}}}}"#,
         tenant.project

@@ -1,5 +1,6 @@
 //! `photometa token`: a development credential, alone on standard output.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -7,10 +8,10 @@ use uuid::Uuid;
 
 use super::{Failure, secret};
 use crate::auth::Role;
-use crate::auth::token::{Claims, sign_hs256};
-use crate::config::{Credentials, Database, Secret};
+use crate::auth::token::{Claims, SigningKey};
+use crate::config::{Credentials, Database};
 
-/// Prints a credential signed with the configured secret, or with the data folder's.
+/// Prints a credential signed with the configured secret, or with the data folder's, or with a private key.
 #[derive(Debug, Args)]
 pub(super) struct Token {
     /// What it may do.
@@ -25,12 +26,18 @@ pub(super) struct Token {
     /// How long it is valid.
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     ttl: Duration,
+    /// PEM file of the private key to sign with: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA).
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// Name of the private key in the key set of its public keys.
+    #[arg(long, requires = "key")]
+    kid: Option<String>,
 }
 
 impl Token {
     #[expect(clippy::print_stdout, reason = "the credential is this command's output")]
     pub(super) fn run(self, database: &Database, credentials: &Credentials) -> Result<(), Failure> {
-        let Self { role, org, sub, ttl } = self;
+        let Self { role, org, sub, ttl, key, kid } = self;
         match (role, org) {
             (Role::Operator, Some(_)) => return Err("operators belong to no organization; leave --org out".into()),
             (Role::OrgAdmin | Role::OrgUser | Role::Service, None) => {
@@ -38,15 +45,18 @@ impl Token {
             }
             _ => {}
         }
-        let secret = secret::find(database, credentials)?;
-        println!("{}", sign(&secret, credentials, (role, org, sub.unwrap_or_else(Uuid::now_v7)), ttl)?);
+        let key = match key {
+            Some(file) => SigningKey::from_pem_file(&file)?.named(kid),
+            None => SigningKey::hs256(secret::find(database, credentials)?.reveal().as_bytes()),
+        };
+        println!("{}", sign(&key, credentials, (role, org, sub.unwrap_or_else(Uuid::now_v7)), ttl)?);
         Ok(())
     }
 }
 
 /// Signs a credential for a role, organization and subject.
 pub(super) fn sign(
-    secret: &Secret,
+    key: &SigningKey,
     credentials: &Credentials,
     (role, org, sub): (Role, Option<Uuid>, Uuid),
     ttl: Duration,
@@ -54,5 +64,5 @@ pub(super) fn sign(
     let exp = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_add(ttl).as_secs();
     let expected = credentials.expectations();
     let claims = Claims { sub, org, role, exp, iss: expected.issuer, aud: expected.audience };
-    Ok(sign_hs256(&claims, secret.reveal().as_bytes())?)
+    Ok(key.sign(&claims)?)
 }

@@ -4,12 +4,13 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -100,9 +101,10 @@ where
         // This one was asked whether it is ready; its clone was not.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let admitted = span.in_scope(|| self.settings.admit(request, &rpc, started));
-        let (cut, outside) = (self.settings.cut.clone(), span.clone());
+        let (settings, outside) = (self.settings.clone(), span.clone());
         let answer = async move {
+            let admitted = settings.admit(request, &rpc, started).await;
+            let cut = settings.cut;
             let mut written = Written::default();
             let (mut response, permit) = match admitted {
                 Err(error) => (Status::from(error).into_http(), None),
@@ -135,7 +137,7 @@ where
 
 impl CallLayer {
     /// Lets a call in, by what stands in its metadata: nothing of its message was read.
-    fn admit(&self, mut request: Request<Body>, rpc: &str, started: Instant) -> Result<Admitted> {
+    async fn admit(&self, mut request: Request<Body>, rpc: &str, started: Instant) -> Result<Admitted> {
         // Health and reflection answer always.
         let ours = rpc.starts_with(OURS);
         if ours && !*self.prepared.borrow() {
@@ -157,12 +159,23 @@ impl CallLayer {
         // Of a stream this covers its beginning only: the handler keeps to the caller's deadline by itself.
         let deadline = started + self.longest.min(asked.unwrap_or(Duration::MAX));
         let asked = asked.and_then(|asked| started.checked_add(asked));
-        let authorization = headers.get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        // Where there is a token, it decides: a certificate does not make up for a bad one.
-        let peer = request.extensions().get::<Peer>();
-        let ends = peer.and_then(|peer| peer.ends);
-        let certified = peer.filter(|_| authorization.is_none()).and_then(Peer::claims);
-        let claims = certified.unwrap_or_else(|| self.verifier.verify(authorization));
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let ends = peer.ends;
+        let claims = match peer.claims() {
+            // Where there is a token, it decides: a certificate does not make up for a bad one.
+            Some(claims) if !headers.contains_key(AUTHORIZATION) => claims,
+            _ => {
+                let entries = headers.get_all(AUTHORIZATION).into_iter().map(HeaderValue::as_bytes);
+                let mut verified = pin!(self.verifier.verify(entries, deadline));
+                if let Some(claims) = verified.as_mut().now_or_never() {
+                    claims
+                } else {
+                    // It waits for a key that is new, as one of those of whom nobody knows who they are.
+                    let _waiting = gate.map(|gate| gate.enter(None)).transpose()?;
+                    verified.await
+                }
+            }
+        };
         let found = claims.map(|claims| {
             let term = Term { longest: self.longest, asked, streams: false, expires: expires(&claims), ends };
             caller(&claims, rpc.to_owned(), deadline, term)

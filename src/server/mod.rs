@@ -60,7 +60,8 @@ pub struct Parts {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
-    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, connections, schema_version, ready } = parts;
+    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, connections, schema_version, ready } =
+        parts;
     let (reporter, health) = tonic_health::server::health_reporter();
     let prepared = ready.subscribe();
     let readiness = readiness::watch(db.clone(), reporter, schema_version, ready).await;

@@ -1,5 +1,12 @@
 //! Who may call what, over every RPC of the contract: without a right credential nobody, and with one the role's.
 
+mod issuer;
+mod keys;
+mod rotation;
+mod said;
+mod secrets;
+mod sets;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;

@@ -167,6 +167,20 @@ pub struct App {
     server: JoinHandle<std::io::Result<()>>,
 }
 
+/// What a test may want to be different.
+struct Setup {
+    limits: Limits,
+    connections: Connections,
+    verifier: Verifier,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let verifier = Verifier::hs256(SECRET, &Expectations::default());
+        Self { limits: Limits::default(), connections: Connections::default(), verifier }
+    }
+}
+
 macro_rules! clients {
     ($($name:ident: $module:ident::$client:ident),+ $(,)?) => {$(
         /// A client of this service for somebody.
@@ -198,7 +212,7 @@ impl App {
     pub async fn start_behind(connections: Connections) -> Self {
         let database = TestDatabase::clone_template().await;
         let db = Db::new(database.app(), POOL).unwrap();
-        Self::serve_within(Limits::default(), connections, database, db).await
+        Self::serve_with(database, db, Setup { connections, ..Setup::default() }).await
     }
 
     /// Starts another replica of the service on the same database.
@@ -215,21 +229,29 @@ impl App {
     pub async fn start_with(limits: Limits) -> Self {
         let database = TestDatabase::clone_template().await;
         let db = Db::new(database.app(), PoolSettings { size: 8, share: 8, ..POOL }).unwrap();
-        Self::serve_within(limits, Connections::default(), database, db).await
+        Self::serve_with(database, db, Setup { limits, ..Setup::default() }).await
+    }
+
+    /// Starts the service on a fresh database, with another verifier of credentials.
+    pub async fn start_trusting(verifier: Verifier) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), POOL).unwrap();
+        Self::serve_with(database, db, Setup { verifier, ..Setup::default() }).await
     }
 
     async fn serve(database: TestDatabase, db: Db) -> Self {
-        Self::serve_within(Limits::default(), Connections::default(), database, db).await
+        Self::serve_with(database, db, Setup::default()).await
     }
 
-    async fn serve_within(limits: Limits, connections: Connections, database: TestDatabase, db: Db) -> Self {
+    async fn serve_with(database: TestDatabase, db: Db, setup: Setup) -> Self {
+        let Setup { limits, connections, verifier } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let plain = connections.tls.is_none();
         let parts = Parts {
             db,
             pages: Pages::new(SECRET),
-            verifier: Verifier::hs256(SECRET, &Expectations::default()),
+            verifier,
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             limits,

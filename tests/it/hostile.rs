@@ -12,7 +12,7 @@ mod strangers;
 
 use std::time::Duration;
 
-use photometa::server::{Connections, ConnectionLimits};
+use photometa::server::{ConnectionLimits, Connections};
 
 use crate::harness::{A, App, token};
 

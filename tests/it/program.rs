@@ -80,6 +80,9 @@ pub fn photometa(data: &Path) -> Command {
         "PHOTOMETA_MIGRATION_URL",
         "PHOTOMETA_READ_DATABASE_URL",
         "PHOTOMETA_JWT_SECRET",
+        "PHOTOMETA_JWT_PUBLIC_KEY",
+        "PHOTOMETA_JWKS",
+        "PHOTOMETA_PAGE_SECRET",
         "PHOTOMETA_TOKEN",
         "PHOTOMETA_ADDRESS",
     ] {

@@ -67,6 +67,18 @@ async fn serve_refuses_a_role_that_row_security_does_not_bind() {
     }
 }
 
+#[test]
+fn serve_refuses_a_database_without_a_key() {
+    let folder = Folder::made("keyless");
+    let mut command = photometa(&folder.0);
+    let output = command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "host=127.0.0.1 port=1"]).output();
+
+    let said = said(&output.unwrap());
+    for name in ["PHOTOMETA_JWT_SECRET", "PHOTOMETA_JWT_PUBLIC_KEY", "PHOTOMETA_JWKS"] {
+        assert!(said.contains(name), "{name} in {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_refuses_a_role_that_owns_a_table() {
     let database = TestDatabase::clone_template().await;

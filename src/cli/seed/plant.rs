@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Tally;
 use super::demo::Company;
 use crate::auth::Role;
+use crate::auth::token::SigningKey;
 use crate::cli::client::{Clients, item_status, refused, retry};
 use crate::cli::{Failure, token};
 use crate::config::{Credentials, Secret};
@@ -39,7 +40,8 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     fn clients(&self, role: Role, organization: Option<Uuid>, subject: Uuid) -> Result<Clients, Failure> {
-        let token = token::sign(self.secret, self.credentials, (role, organization, subject), TOKEN_LIFE)?;
+        let key = SigningKey::hs256(self.secret.reveal().as_bytes());
+        let token = token::sign(&key, self.credentials, (role, organization, subject), TOKEN_LIFE)?;
         Clients::new(&self.channel, &Secret::from(token))
     }
 }

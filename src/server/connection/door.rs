@@ -20,7 +20,7 @@ use super::peer::Peer;
 use super::room::{Place, Room};
 use super::seldom::Seldom;
 use super::tls::{Material, Tls};
-use super::{Connections, ConnectionLimits, first};
+use super::{ConnectionLimits, Connections, first};
 
 /// How long to wait when the system has no room for another connection.
 const BREATH: Duration = Duration::from_millis(10);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use photometa::pb;
-use photometa::server::{Connections, ConnectionLimits};
+use photometa::server::{ConnectionLimits, Connections};
 use tonic::transport::Channel;
 
 use super::bystander::Bystander;
@@ -64,7 +64,11 @@ async fn connection_without_a_call_is_told_and_closed_and_one_with_a_stream_is_k
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
-    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_secs(60), ..ConnectionLimits::default() };
+    let limits = ConnectionLimits {
+        age: Duration::from_millis(300),
+        grace: Duration::from_secs(60),
+        ..ConnectionLimits::default()
+    };
     let app = start(limits).await;
     let photo = app.photo(A, "site/1.jpg").await;
     let ingest = Ingest::open(&app, A.as_service()).await;
@@ -82,7 +86,11 @@ async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stream_is_told_before_its_connection_is_cut_with_all_of_it_acknowledged() {
-    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_secs(4), ..ConnectionLimits::default() };
+    let limits = ConnectionLimits {
+        age: Duration::from_millis(300),
+        grace: Duration::from_secs(4),
+        ..ConnectionLimits::default()
+    };
     let app = start(limits).await;
     let photo = app.photo(A, "site/1.jpg").await;
     let mut ingest = Ingest::open(&app, A.as_service()).await;
@@ -96,7 +104,11 @@ async fn stream_is_told_before_its_connection_is_cut_with_all_of_it_acknowledged
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stream_is_ended_when_the_grace_after_its_connections_age_is_over() {
-    let limits = ConnectionLimits { age: Duration::from_millis(300), grace: Duration::from_millis(500), ..ConnectionLimits::default() };
+    let limits = ConnectionLimits {
+        age: Duration::from_millis(300),
+        grace: Duration::from_millis(500),
+        ..ConnectionLimits::default()
+    };
     let app = start(limits).await;
     let mut raw = Raw::begun(app.address).await;
     let authorization = format!("Bearer {}", token(A.as_service()));

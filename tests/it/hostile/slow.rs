@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use photometa::server::{Connections, ConnectionLimits};
+use photometa::server::{ConnectionLimits, Connections};
 
 use super::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, NONE, PATIENCE, PREFACE, RST_STREAM, Raw, SETTINGS, call, frame,
