@@ -16,11 +16,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptor = compiler.encode_file_descriptor_set();
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin"), &descriptor)?;
 
+    // The codec asks requests for their names.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .extern_path(".google.protobuf.Struct", "crate::json::Struct")
         .codec_path("crate::codec::Codec")
-        .compile_fds(prost_types_of(&descriptor)?)?;
+        .compile_fds_with_config(prost_types_of(&descriptor)?, config)?;
     Ok(())
 }
 

@@ -1,14 +1,33 @@
-//! The wire codec: prost's, with one difference. Bytes that are no message are the caller's mistake, so they
-//! are answered INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL.
+//! The wire codec: prost's, with two differences. Bytes that are no message are the caller's mistake, so they
+//! are answered INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL. And a message that would take
+//! far more memory than its bytes is refused before it does.
 
+mod weight;
+
+use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
-use prost::Message;
+use prost::bytes::Buf as _;
+use prost::{Message, Name};
+use prost_types::FileDescriptorSet;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstCodec;
 
 use crate::error::Error;
+use crate::pb;
+
+/// Every field of a message of the contract, as `Photo.exif_data`.
+static FIELDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
+    let messages = files.into_iter().flat_map(|file| file.message_type);
+    let fields = messages.flat_map(|message| {
+        let owner = message.name().to_owned();
+        message.field.into_iter().map(move |field| format!("{owner}.{}", field.name()))
+    });
+    fields.collect()
+});
 
 /// The codec that the generated services use.
 #[derive(Debug, Clone)]
@@ -23,7 +42,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -43,21 +62,36 @@ where
 #[derive(Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for MessageDecoder<U> {
+impl<U: Message + Name + Default> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        match U::decode(buf) {
+        let size = buf.remaining();
+        let decoded = if size > weight::LIGHT {
+            let bytes = buf.copy_to_bytes(size);
+            weight::weigh(U::NAME, &bytes).map_err(heavy)?;
+            U::decode(bytes)
+        } else {
+            U::decode(buf)
+        };
+        match decoded {
             Ok(message) => Ok(Some(message)),
             Err(error) => Err(refusal(&error.to_string()).into()),
         }
     }
 }
 
+fn heavy(found: weight::Heavy) -> Status {
+    let most = weight::MOST >> 20;
+    let problem = format!("has so many items that the message would take more than {most} MiB; send fewer at a time");
+    Error::invalid(found.path(), problem).into()
+}
+
 /// Turns prost's words into an error. Free JSON nested too deeply for the decoder breaks the same rule as
 /// JSON that is only too deep for us, so it is told the same way, with the path that prost names from the
 /// inside out: `failed to decode Protobuf message: Value.kind: Struct.fields: Photo.exif_data: CreatePhotoRequest.photo: …`.
+/// It names a oneof, and not which of its fields is set: there the path ends.
 fn refusal(message: &str) -> Error {
     let message = message.trim_start_matches("failed to decode Protobuf message: ");
     if !message.contains("recursion limit") {
@@ -69,6 +103,7 @@ fn refusal(message: &str) -> Error {
         .collect::<Vec<_>>()
         .into_iter()
         .rev()
+        .take_while(|(owner, field)| FIELDS.contains(&format!("{owner}.{field}")))
         .take_while(|(owner, _)| !matches!(*owner, "Struct" | "Value" | "ListValue"))
         .map(|(_, field)| field)
         .collect();
@@ -90,6 +125,16 @@ mod tests {
         let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
 
         assert_eq!(violations[0].path, "photo.exif_data");
+    }
+
+    #[test]
+    fn refusal_names_what_a_oneof_is_in() {
+        let said = "failed to decode Protobuf message: Value.kind: Struct.fields: DetectedObject.attributes: AddObject.object: \
+                    FeedbackEdit.edit: Feedback.edits: CreateFeedbackRequest.feedback: recursion limit reached";
+
+        let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
+
+        assert_eq!(violations[0].path, "feedback.edits");
     }
 
     #[test]
