@@ -2,13 +2,16 @@
 //! where in the database's log its commits are, and whatever refuses it (tonic itself included) does so with a reason.
 //! Outermost of our layers: tonic's own deadline answers CANCELLED, so ours comes a little earlier.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -18,19 +21,30 @@ use uuid::Uuid;
 
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
-use crate::error::Error;
+use crate::error::{CredentialProblem, Error};
 use crate::id::OrganizationId;
 use crate::lsn::{self, Written};
+use crate::pb;
 
 const REQUEST_ID: &str = "x-request-id";
 /// What the names of our services begin with.
 const OURS: &str = "photometa.";
+/// Every RPC of ours, as `photometa.v1.PhotoService/GetPhoto`.
+static RPCS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
+    let rpcs = files.iter().flat_map(|file| {
+        let services = file.service.iter();
+        services.flat_map(|service| service.method.iter().map(|rpc| (file.package(), service.name(), rpc.name())))
+    });
+    rpcs.map(|(package, service, rpc)| format!("{package}.{service}/{rpc}")).collect()
+});
+
 /// How much earlier than the caller's deadline ours is.
 const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Wraps every service.
 #[derive(Debug, Clone)]
-pub(super) struct CallLayer {
+pub struct CallLayer {
     verifier: Arc<Verifier>,
     longest: Duration,
     prepared: watch::Receiver<bool>,
@@ -38,7 +52,7 @@ pub(super) struct CallLayer {
 
 impl CallLayer {
     /// Verifies credentials, ends calls after `longest`, and refuses them until the schema is `prepared`.
-    pub(super) fn new(verifier: Arc<Verifier>, longest: Duration, prepared: watch::Receiver<bool>) -> Self {
+    pub fn new(verifier: Arc<Verifier>, longest: Duration, prepared: watch::Receiver<bool>) -> Self {
         Self { verifier, longest, prepared }
     }
 }
@@ -53,7 +67,7 @@ impl<S> Layer<S> for CallLayer {
 
 /// A service in the layer.
 #[derive(Debug, Clone)]
-pub(super) struct Call<S> {
+pub struct Call<S> {
     inner: S,
     settings: CallLayer,
 }
@@ -85,15 +99,15 @@ where
             caller(&claims, rpc.clone(), deadline, term)
         });
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
+        let refusal = self.refusal(&rpc, &found);
         request.extensions_mut().insert(Credential(found));
 
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
-        // Health and reflection answer all the same.
-        let inner = (*self.settings.prepared.borrow() || !rpc.starts_with(OURS)).then(|| self.inner.call(request));
+        let inner = refusal.map_or_else(|| Ok(self.inner.call(request)), Err);
         let answer = async move {
             let mut response = match inner.map(|inner| tokio::time::timeout_at(deadline.into(), inner)) {
-                None => Status::from(Error::SchemaPending).into_http(),
-                Some(called) => match called.await {
+                Err(refusal) => Status::from(refusal).into_http(),
+                Ok(called) => match called.await {
                     Ok(response) => with_reason(&rpc, response?),
                     Err(_) => Status::from(Error::Deadline).into_http(),
                 },
@@ -107,6 +121,21 @@ where
             Ok(response)
         };
         Box::pin(answer.instrument(span))
+    }
+}
+
+impl<S> Call<S> {
+    /// Why a call is answered before its message is read: a message costs memory, which is not for everybody. Health and
+    /// reflection answer all the same, and that there is no such RPC is no secret.
+    fn refusal(&self, rpc: &str, found: &Result<Caller, CredentialProblem>) -> Option<Error> {
+        if !rpc.starts_with(OURS) {
+            return None;
+        }
+        if !*self.settings.prepared.borrow() {
+            return Some(Error::SchemaPending);
+        }
+        let problem = found.as_ref().err().filter(|_| RPCS.contains(rpc))?;
+        Some(Error::Credential(*problem))
     }
 }
 

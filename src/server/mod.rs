@@ -1,6 +1,6 @@
 //! The server: services, health, reflection, the layer around them, and a graceful end.
 
-mod layer;
+pub mod layer;
 mod readiness;
 
 use std::future::Future;
