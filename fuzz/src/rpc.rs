@@ -150,7 +150,8 @@ fn is_there(message: &DynamicMessage, path: &str) -> bool {
         (other, _) => Some(other),
     };
     match (rest, value) {
-        (None, Some(_)) => true,
+        // What is nested too deeply is told without the numbers of the items.
+        (None, Some(_)) | (Some(_), Some(Value::List(_))) => true,
         (Some(rest), Some(Value::Message(inner))) => {
             inner.descriptor().full_name() == "google.protobuf.Struct" || is_there(inner, rest)
         }
