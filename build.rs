@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptor = compiler.encode_file_descriptor_set();
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin"), &descriptor)?;
 
-    // The codec asks requests for their names.
     let mut config = tonic_prost_build::Config::new();
+    // The codec looks messages up in the descriptor.
     config.enable_type_names();
     tonic_prost_build::configure()
         .extern_path(".google.rpc.Status", "::tonic_types::Status")

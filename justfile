@@ -79,6 +79,10 @@ bench *arguments:
 bench-reading *arguments:
     cargo bench --locked --bench reading -- run {{arguments}}
 
+# What becomes of the service when too much is asked of it; `just bench-overload --quick` for an impression.
+bench-overload *arguments:
+    cargo bench --locked --bench overload -- {{arguments}}
+
 # A plain PostgreSQL on 127.0.0.1:5432, in a container.
 database:
     docker compose --file deploy/compose.yaml up --detach --wait

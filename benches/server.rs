@@ -77,6 +77,14 @@ impl Server {
     /// # Errors
     /// When it does not, or its PostgreSQL does not write its commits to disk.
     pub async fn start(program: &Path, kept: Option<&Path>) -> Result<Self, Failure> {
+        Self::start_with(program, kept, &["--pool-size", POOL_SIZE]).await
+    }
+
+    /// The same with settings of the caller's.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(program: &Path, kept: Option<&Path>, settings: &[&str]) -> Result<Self, Failure> {
         let folder = Folder::make(kept)?;
         let (address_file, log) = (folder.path.join("address"), folder.path.join("serve.log"));
         // One that a killed run left there would be taken for this one's.
@@ -85,7 +93,7 @@ impl Server {
         }
         let output = File::create(&log)?;
         let mut serve = photometa(program, &folder.path);
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--pool-size", POOL_SIZE]).arg("--address-file");
+        serve.args(["serve", "--listen", "127.0.0.1:0"]).args(settings).arg("--address-file");
         serve.arg(&address_file).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut service = Running::start(&mut serve)?;
         let until = Instant::now() + START;

@@ -1,6 +1,6 @@
-//! The wire codec: prost's, with two differences. Bytes that are no message are the caller's mistake, so they
-//! are answered INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL. And a message that would take
-//! far more memory than its bytes is refused before it does.
+//! The wire codec: prost's, with two differences. Bytes that are no message are the caller's mistake, so they are answered
+//! INVALID_ARGUMENT with a reason, where tonic's own codec says INTERNAL. And what would take far more memory than it has
+//! bytes is refused before it is decoded.
 
 mod weight;
 
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use prost::bytes::Buf as _;
+use bytes::Buf as _;
 use prost::{Message, Name};
 use prost_types::FileDescriptorSet;
 use tonic::Status;
@@ -67,25 +67,15 @@ impl<U: Message + Name + Default> Decoder for MessageDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        let size = buf.remaining();
-        let decoded = if size > weight::LIGHT {
-            let bytes = buf.copy_to_bytes(size);
-            weight::weigh(U::NAME, &bytes).map_err(heavy)?;
-            U::decode(bytes)
-        } else {
-            U::decode(buf)
-        };
-        match decoded {
+        let bytes = buf.copy_to_bytes(buf.remaining());
+        if weight::is_too_heavy(&U::full_name(), &bytes) {
+            return Err(Error::TooLarge.into());
+        }
+        match U::decode(bytes) {
             Ok(message) => Ok(Some(message)),
             Err(error) => Err(refusal(&error.to_string()).into()),
         }
     }
-}
-
-fn heavy(found: weight::Heavy) -> Status {
-    let most = weight::MOST >> 20;
-    let problem = format!("has so many items that the message would take more than {most} MiB; send fewer at a time");
-    Error::invalid(found.path(), problem).into()
 }
 
 /// Turns prost's words into an error. Free JSON nested too deeply for the decoder breaks the same rule as
@@ -130,7 +120,7 @@ mod tests {
     #[test]
     fn refusal_names_what_a_oneof_is_in() {
         let said = "failed to decode Protobuf message: Value.kind: Struct.fields: DetectedObject.attributes: AddObject.object: \
-                    FeedbackEdit.edit: Feedback.edits: CreateFeedbackRequest.feedback: recursion limit reached";
+                    ObjectEdit.edit: Feedback.edits: CreateFeedbackRequest.feedback: recursion limit reached";
 
         let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
 

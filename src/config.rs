@@ -3,6 +3,7 @@
 
 mod credentials;
 mod database;
+mod limits;
 mod listen;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use clap::Args;
 
 pub use credentials::Credentials;
 pub use database::{Database, Surroundings};
+pub use limits::Limits;
 pub use listen::Listen;
 
 /// A value that must not be shown.

@@ -4,6 +4,7 @@
 mod reason;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ pub enum Error {
     Draining,
     /// The caller's deadline or the server's own limit has passed.
     Deadline,
+    /// A stream's client did this for too long: "sent nothing", or "read nothing".
+    Idle(&'static str),
     /// There is no such RPC.
     RpcNotFound,
     /// The driver's error, raw: classified when it becomes a status.
@@ -147,6 +150,12 @@ impl Error {
         matches!(self, Self::Database(error) if error.code().is_some_and(is_race))
     }
 
+    /// Tells whether the connection was lost, could not be made, or leads to a server that is of no use any more: on
+    /// another one the same transaction may succeed.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.clone().classified(), Self::DatabaseUnavailable(_))
+    }
+
     /// Tells whether the request is not at fault, and may succeed when it is made again.
     pub fn is_trouble(&self) -> bool {
         matches!(self, Self::Overloaded | Self::DatabaseUnavailable(_) | Self::Deadline | Self::ConcurrentChange)
@@ -155,29 +164,32 @@ impl Error {
     /// Resolves a driver's error to the variant whose meaning it has; other variants stay as they are.
     pub fn classified(self) -> Self {
         let Self::Database(error) = self else { return self };
-        let Some(database) = error.as_db_error() else {
-            // No answer from the server at all: closed, refused, timed out. What does not encode is our bug.
-            let lost = error.is_closed()
-                || std::error::Error::source(&*error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-            return if lost {
-                Self::DatabaseUnavailable(error.to_string())
-            } else {
-                Self::Internal(format!("{error:?}"))
-            };
-        };
-        let state = database.code();
-        if *state == SqlState::QUERY_CANCELED {
+        let state = error.code().cloned();
+        if state == Some(SqlState::QUERY_CANCELED) {
             return Self::Deadline;
         }
-        if is_race(state) || *state == SqlState::LOCK_NOT_AVAILABLE {
+        if state.is_some_and(|state| is_race(&state) || state == SqlState::LOCK_NOT_AVAILABLE) {
             return Self::ConcurrentChange;
         }
-        // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
-        if ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            return Self::DatabaseUnavailable(database.message().to_owned());
+        if let Some(why) = lost(&error) {
+            return Self::DatabaseUnavailable(why);
         }
         Self::Internal(format!("{error:?}"))
     }
+}
+
+/// Why the server is of no use, if that is what the error says: it gave no answer at all (closed, refused, timed out), or
+/// it is not ready, full, ending, or takes no writes. What does not encode is our bug.
+pub fn lost(error: &tokio_postgres::Error) -> Option<String> {
+    let Some(database) = error.as_db_error() else {
+        let silent = error.is_closed()
+            || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        return silent.then(|| error.to_string());
+    };
+    let state = database.code();
+    // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
+    let lost = ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION;
+    lost.then(|| database.message().to_owned())
 }
 
 fn is_race(state: &SqlState) -> bool {
@@ -242,9 +254,12 @@ fn told(violations: Vec<Violation>) -> ErrorDetails {
     ErrorDetails::with_bad_request(fields.collect::<Vec<_>>())
 }
 
-/// The status of what may succeed when it is tried again after some time.
+/// The status of what may succeed when it is tried again after some time: half of it to one and a half, by chance, so that
+/// those who were refused together do not come back together.
 fn later(code: Code, reason: ErrorReason, message: &str, milliseconds: u64) -> Status {
-    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds)));
+    // The keys of a map's hasher differ each time, and cost no system call.
+    let chance = RandomState::new().hash_one(0) % (milliseconds + 1);
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds / 2 + chance)));
     status(code, reason, message, details)
 }
 
@@ -271,8 +286,10 @@ impl From<Error> for Status {
                 status(Code::InvalidArgument, ErrorReason::MalformedMessage, message, plain())
             }
             Error::TooLarge => {
-                let message =
-                    format!("the message is larger than {} bytes; send less at a time", crate::MAX_REQUEST_BYTES);
+                let message = format!(
+                    "the message is larger than {} bytes, or has far more items than fit there; send less at a time",
+                    crate::MAX_REQUEST_BYTES
+                );
                 status(Code::InvalidArgument, ErrorReason::MessageTooLarge, message, plain())
             }
             Error::Credential(problem) => unidentified(problem),
@@ -329,6 +346,12 @@ impl From<Error> for Status {
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
                 "the deadline has passed; a write may have happened: repeat it with the same id or natural key",
+                plain(),
+            ),
+            Error::Idle(what) => status(
+                Code::DeadlineExceeded,
+                ErrorReason::DeadlineExceeded,
+                format!("the client {what} for too long; open another stream and go on where this one ended"),
                 plain(),
             ),
             Error::RpcNotFound => {

@@ -23,6 +23,7 @@ pub mod id;
 pub mod json;
 pub mod lsn;
 pub mod page;
+pub mod panics;
 pub mod streaming;
 pub mod tls;
 

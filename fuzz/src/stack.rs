@@ -3,7 +3,6 @@
 //! is work, and jumps when there is none: a call that would wait ends at its deadline at once.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -11,9 +10,11 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
-use photometa::db::Db;
+use photometa::config;
+use photometa::db::{self, Db};
 use photometa::page::Pages;
 use photometa::server::layer::CallLayer;
+use photometa::streaming::Bounds;
 use photometa::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -42,7 +43,7 @@ pub struct Stack {
     runtime: Runtime,
     service: BoxCloneService<Request<Body>, Response<Body>, Infallible>,
     bearers: [HeaderValue; 4],
-    _streams: watch::Sender<bool>,
+    _ends: watch::Sender<bool>,
 }
 
 /// How a call ended.
@@ -93,20 +94,23 @@ impl Default for Stack {
     fn default() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        let db = Db::new(tokio_postgres::Config::new(), 0, Duration::ZERO).expect("a pool of nothing");
-        let (streams, draining) = watch::channel(false);
+        let nothing = db::Limits { size: 0, share: 1, wait: Duration::ZERO };
+        let db = Db::new(tokio_postgres::Config::new(), nothing).expect("a pool of nothing");
+        let ends = watch::Sender::new(false);
         let (_, prepared) = watch::channel(true);
-        let verifier = Arc::new(Verifier::hs256(SECRET, &Expectations::default()));
+        let bounds = Bounds { draining: ends.subscribe(), idle: LONGEST };
+        let verifier = Verifier::hs256(SECRET, &Expectations::default());
+        let calls = CallLayer::new(verifier, LONGEST, &config::Limits::default(), prepared, ends.subscribe());
         let service = {
             let _guard = runtime.enter();
-            CallLayer::new(verifier, LONGEST, prepared).layer(routes(&db, &Pages::new(SECRET), &draining))
+            calls.layer(routes(&db, &Pages::new(SECRET), &bounds))
         };
         let bearers = ROLES.map(|role| bearer(role).parse().expect("a token is ASCII"));
-        Self { runtime, service: BoxCloneService::new(service), bearers, _streams: streams }
+        Self { runtime, service: BoxCloneService::new(service), bearers, _ends: ends }
     }
 }
 
-fn routes(db: &Db, pages: &Pages, draining: &watch::Receiver<bool>) -> Routes {
+fn routes(db: &Db, pages: &Pages, bounds: &Bounds) -> Routes {
     macro_rules! service {
         ($module:ident::$server:ident, $implementation:expr) => {
             pb::$module::$server::new($implementation)
@@ -120,9 +124,9 @@ fn routes(db: &Db, pages: &Pages, draining: &watch::Receiver<bool>) -> Routes {
             $resource::Service { db: db.clone(), pages: pages.clone() }
         };
     }
-    let detections = detection::Service::new(db.clone(), pages.clone(), draining.clone());
+    let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
     let photos = photo::Service::new(db.clone(), pages.clone());
-    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), draining: draining.clone() };
+    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds.clone() };
     Routes::new(service!(session_service_server::SessionServiceServer, session::Service))
         .add_service(service!(photo_service_server::PhotoServiceServer, photos))
         .add_service(service!(detection_service_server::DetectionServiceServer, detections))

@@ -1,12 +1,10 @@
 //! Which database does a command work on? The configured one, or the private PostgreSQL: started for the command, or,
 //! when a server runs over it already, the running one.
 
-use tokio_postgres::Config;
-
 use super::Failure;
 use crate::config::{Database, Secret};
-use crate::db::Standby;
 use crate::db::embedded::{Embedded, EmbeddedError, Options, attach};
+use crate::db::{Standby, Target};
 
 /// The private PostgreSQL's database.
 pub(super) const DATABASE: &str = "photometa";
@@ -18,9 +16,9 @@ const OWNER: &str = "postgres";
 /// A database that a command may use until it calls [`Reached::leave`].
 pub(super) struct Reached {
     /// How the service logs in.
-    pub(super) app: Config,
+    pub(super) app: Target,
     /// How migrations log in.
-    pub(super) owner: Config,
+    pub(super) owner: Target,
     /// The private PostgreSQL, if it was started for this.
     pub(super) running: Option<Embedded>,
 }
@@ -34,9 +32,11 @@ impl Reached {
         match embedded(database).await {
             Ok(running) => Ok(Self::private(running)),
             Err(EmbeddedError::AlreadyRunning { data_dir, pid }) => match attach(&database.data_dir()) {
-                Some(config) => {
-                    Ok(Self { app: config(LOGIN, DATABASE), owner: config(OWNER, DATABASE), running: None })
-                }
+                Some(config) => Ok(Self {
+                    app: config(LOGIN, DATABASE).into(),
+                    owner: config(OWNER, DATABASE).into(),
+                    running: None,
+                }),
                 None => Err(EmbeddedError::AlreadyRunning { data_dir, pid }.into()),
             },
             Err(error) => Err(error.into()),
@@ -67,7 +67,8 @@ impl Reached {
 
     /// The private PostgreSQL.
     pub(super) fn private(running: Embedded) -> Self {
-        Self { app: running.config(LOGIN, DATABASE), owner: running.config(OWNER, DATABASE), running: Some(running) }
+        let (app, owner) = (running.config(LOGIN, DATABASE).into(), running.config(OWNER, DATABASE).into());
+        Self { app, owner, running: Some(running) }
     }
 
     /// Stops what was started.
@@ -79,24 +80,24 @@ impl Reached {
     }
 }
 
-fn parse(name: &str, url: &Secret) -> Result<Config, Failure> {
+fn parse(name: &str, url: &Secret) -> Result<Target, Failure> {
     url.reveal().parse().map_err(|error| format!("{name} cannot be read: {error}").into())
 }
 
 /// The standby that answers reads, if there is one.
 pub(super) fn standby(database: &Database) -> Result<Option<Standby>, Failure> {
     let Some(url) = &database.read_database_url else { return Ok(None) };
-    let config = parse("PHOTOMETA_READ_DATABASE_URL", url)?;
+    let target = parse("PHOTOMETA_READ_DATABASE_URL", url)?;
     if database.database_url.is_none() {
         return Err("PHOTOMETA_READ_DATABASE_URL is set, and PHOTOMETA_DATABASE_URL is not: set that to the primary's connection, \
                     or unset both for a private PostgreSQL"
             .into());
     }
-    if config.get_hosts().len() > 1 {
+    if target.servers() > 1 {
         // One might be asked how far it is, and another one read.
         return Err("PHOTOMETA_READ_DATABASE_URL names several hosts; name one standby".into());
     }
-    Ok(Some(Standby { config, max_lag: database.read_max_lag, allow_unsafe_role: database.allow_unsafe_role }))
+    Ok(Some(Standby { target, max_lag: database.read_max_lag, allow_unsafe_role: database.allow_unsafe_role }))
 }
 
 /// Starts the private PostgreSQL with its database.

@@ -44,7 +44,7 @@ impl Doctor {
             Ok((reached, standby)) => {
                 let mut findings = examine(&reached.app, deployment).await;
                 if let Some(standby) = &standby {
-                    findings.extend(examine_standby(&standby.config, deployment).await);
+                    findings.extend(examine_standby(&standby.target, deployment).await);
                 }
                 reached.leave().await?;
                 findings

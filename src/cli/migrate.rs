@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use tokio_postgres::Config;
 
 use super::database::Reached;
 use super::{Failure, print};
 use crate::config::Database;
+use crate::db::Target;
 use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS};
 use crate::db::{catalog, describe, hypertable};
 
@@ -64,10 +64,10 @@ impl Migrate {
 }
 
 impl Step {
-    async fn run(self, config: &Config) -> Result<String, Failure> {
+    async fn run(self, target: &Target) -> Result<String, Failure> {
         match self {
             Self::Up { to } => {
-                let mut migrator = Migrator::connect(config).await?;
+                let mut migrator = Migrator::connect(target).await?;
                 let applied = match to {
                     Some(target) => migrator.up_to(target).await?,
                     None => migrator.up().await?,
@@ -75,15 +75,15 @@ impl Step {
                 Ok(listed("applied", &applied, &migrator).await? + &invalid(&migrator).await?)
             }
             Self::Down { to } => {
-                let mut migrator = Migrator::connect(config).await?;
+                let mut migrator = Migrator::connect(target).await?;
                 let undone = migrator.down(to).await?;
                 listed("undone", &undone, &migrator).await
             }
-            Self::Status => status(&Observer::connect(config).await?).await,
-            Self::Plan => Ok(plan(&Observer::connect(config).await?.plan().await?)),
-            Self::Hypertable => Ok(format!("{}\n", hypertable::convert(config).await?)),
+            Self::Status => status(&Observer::connect(target).await?).await,
+            Self::Plan => Ok(plan(&Observer::connect(target).await?.plan().await?)),
+            Self::Hypertable => Ok(format!("{}\n", hypertable::convert(target).await?)),
             Self::Describe { facts, write } => {
-                described(&Observer::connect(config).await?, facts, write.as_deref()).await
+                described(&Observer::connect(target).await?, facts, write.as_deref()).await
             }
         }
     }

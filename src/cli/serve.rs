@@ -4,10 +4,11 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 
 use super::database::{Reached, embedded, standby};
@@ -19,23 +20,61 @@ use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
-use crate::db::{Db, Standby, causes, session};
+use crate::db::{Db, Standby, Target, causes, session};
 use crate::page::Pages;
 use crate::server::{self, Parts};
 
 /// How often to see whether the private PostgreSQL is there.
-const WATCH: std::time::Duration = std::time::Duration::from_millis(200);
+const WATCH: Duration = Duration::from_millis(200);
+/// How long a database that does not answer yet is waited for, and how often it is tried.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long the development credential that is printed is valid.
-const DEVELOPMENT_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const DEVELOPMENT_TTL: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn run(database: Database, credentials: Credentials, listen: Listen) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let (asked, stop) = oneshot::channel();
+    let (insisted, at_once) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next().await;
+        let _ = asked.send(());
+        signals.next().await;
+        let _ = insisted.send(());
+    });
+    tokio::select! {
+        biased;
+        // Whatever runs is dropped: calls are cut off, and a private PostgreSQL is stopped.
+        Ok(()) = at_once => Err("ended at once by a second signal, without the calls that were running".into()),
+        ended = until(stop, database, credentials, listen) => ended,
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Serves until it is asked to stop.
+async fn until(
+    stop: oneshot::Receiver<()>,
+    database: Database,
+    credentials: Credentials,
+    listen: Listen,
+) -> Result<(), Failure> {
+    let stop = async move {
+        let _ = stop.await;
     };
     // First of all: a taken port is told before a database is started.
     let listener = TcpListener::bind(listen.listen).await.map_err(|error| {
@@ -78,7 +117,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
             "PHOTOMETA_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: whoever guesses it may be anybody; make one with openssl rand -hex 32"
         );
     }
-    let db = Db::new(app, usize::from(database.pool_size), database.pool_wait).and_then(|db| match standby {
+    let db = Db::new(app, database.limits()).and_then(|db| match standby {
         Some(standby) => db.reading_from(standby),
         None => Ok(db),
     });
@@ -88,6 +127,7 @@ pub(super) async fn run(database: Database, credentials: Credentials, listen: Li
         verifier: Verifier::hs256(key, &credentials.expectations()),
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
+        limits: listen.limits,
         schema_version: migrate::newest(),
         ready: watch::Sender::new(false),
     };
@@ -126,6 +166,14 @@ impl Drop for Announced<'_> {
 
 /// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
 async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> {
+    if let Some(host) = reached.app.unverified() {
+        tracing::warn!(
+            host,
+            "the connection to PostgreSQL does not verify who answers there: whoever is in between could read and change everything; \
+             add sslmode=verify-full, and sslrootcert=FILE for an authority of your own"
+        );
+    }
+    answering(&reached.app).await;
     // Before anything is made: later, the login may be there for the first time.
     let early = session(&reached.app, "photometa start").await.ok();
     if let Some(client) = &early {
@@ -171,10 +219,25 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
     }
 }
 
+/// Waits for a database that is about to start, as those do that are started together with the service. What it is told
+/// otherwise, the next one to log in will tell.
+async fn answering(target: &Target) {
+    let started = Instant::now();
+    loop {
+        match session(target, "photometa start").await {
+            Err(error) if error.passes() && started.elapsed() < START_PATIENCE => {
+                tracing::warn!(%error, "the database cannot be reached; it is tried again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            _ => return,
+        }
+    }
+}
+
 /// Looks whether row security is going to bind the service on the standby. One that is away is looked at when it comes.
 async fn look_at(standby: Option<&Standby>, database: &Database) -> Result<(), Failure> {
     let Some(standby) = standby else { return Ok(()) };
-    match session(&standby.config, "photometa start").await {
+    match session(&standby.target, "photometa start").await {
         Ok(client) => guard(&client, database).await,
         Err(error) => {
             tracing::warn!(%error, "the replica cannot be reached");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Secret;
+use crate::db::Limits;
 
 /// Where the database is and how it is used.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +46,10 @@ pub struct Database {
     #[arg(long, env = "PHOTOMETA_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), global = true)]
     pub pool_size: u16,
 
+    /// Most connections that one organization has at a time, so that others come through [default: three quarters].
+    #[arg(long, env = "PHOTOMETA_POOL_SHARE", value_parser = clap::value_parser!(u16).range(1..), global = true)]
+    pub pool_share: Option<u16>,
+
     /// How long a call waits for a free connection before RESOURCE_EXHAUSTED.
     #[arg(long, env = "PHOTOMETA_POOL_WAIT", default_value = "2s", value_parser = humantime::parse_duration, global = true)]
     pub pool_wait: Duration,
@@ -82,6 +87,12 @@ impl Database {
             Some(folder) if !crate::db::embedded::is_root() => folder.join("photometa"),
             _ => PathBuf::from("/var/lib/photometa"),
         }
+    }
+
+    /// How the pool is used.
+    pub fn limits(&self) -> Limits {
+        let limits = Limits::new(usize::from(self.pool_size), self.pool_wait);
+        Limits { share: self.pool_share.map_or(limits.share, usize::from), ..limits }
     }
 
     /// Folders to look for programs in.

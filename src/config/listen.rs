@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::Limits;
+
 /// How the server listens and ends.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
@@ -25,6 +27,10 @@ pub struct Listen {
     /// How long calls may go on after SIGTERM before the server ends without them.
     #[arg(long, env = "PHOTOMETA_DRAIN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
+
+    /// What it takes on at once.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 impl Default for Listen {
@@ -34,6 +40,7 @@ impl Default for Listen {
             address_file: None,
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
+            limits: Limits::default(),
         }
     }
 }

@@ -8,9 +8,10 @@ mod schema;
 mod server;
 
 use serde::Serialize;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
 
+use super::Target;
 use super::migrate::MigrateError;
 
 /// How serious a finding is.
@@ -76,7 +77,7 @@ pub struct Deployment {
 }
 
 /// Examines the database as the service's login role sees it.
-pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
+pub async fn examine(login: &Target, deployment: Deployment) -> Vec<Finding> {
     let mut client = match super::session(login, "photometa doctor").await {
         Ok(client) => client,
         Err(error) => {
@@ -92,6 +93,13 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     findings.extend(caught("connection", server::connection(&client).await));
+    if let Some(host) = login.unverified() {
+        let message = format!(
+            "nobody verifies that {host} is the database: whoever is in between could read and change everything"
+        );
+        let fix = "add sslmode=verify-full to the URL, and sslrootcert=FILE for an authority of your own";
+        findings.push(Finding::warning("connection", message, fix));
+    }
     findings.extend(caught("durability", server::durability(&client).await));
     findings.extend(caught("connections", server::connections(&client, deployment).await));
     findings.extend(caught("clock", server::clock(&client).await));
@@ -116,7 +124,7 @@ pub async fn examine(login: &Config, deployment: Deployment) -> Vec<Finding> {
 }
 
 /// Examines a standby that answers reads. Its schema, roles and rules are the primary's.
-pub async fn examine_standby(login: &Config, deployment: Deployment) -> Vec<Finding> {
+pub async fn examine_standby(login: &Target, deployment: Deployment) -> Vec<Finding> {
     let client = match super::session(login, "photometa doctor").await {
         Ok(client) => client,
         Err(error) => {

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use tokio_postgres::{Config, GenericClient};
+use tokio_postgres::GenericClient;
 
+use super::Target;
 use super::migrate::{MigrateError, Migrator};
 
 const CONVERT: &str = include_str!("../../deploy/postgres/hypertable.sql");
@@ -106,8 +107,8 @@ pub async fn openings(client: &impl GenericClient) -> Result<Vec<String>, tokio_
 /// # Errors
 /// [`MigrateError::TimescaleMissing`] and [`MigrateError::TimescaleNotLoaded`] say what the server lacks; otherwise as
 /// [`Migrator::up`]. Then nothing has changed.
-pub async fn convert(config: &Config) -> Result<Layout, MigrateError> {
-    let migrator = Migrator::connect(config).await?;
+pub async fn convert(target: impl Into<Target>) -> Result<Layout, MigrateError> {
+    let migrator = Migrator::connect(target).await?;
     migrator.up_to_date().await?;
     let client = migrator.client();
     let row = client

@@ -6,20 +6,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Object};
-use tokio_postgres::NoTls;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::share::Turn;
 
 /// How long a connection may take to come to rest before it is closed all the same.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(2);
 
-#[derive(Debug)]
 pub(super) struct Lease {
     client: Option<Client>,
+    /// Ends when the connection is at rest, or gone.
+    turn: Option<Turn>,
+    tls: MakeRustlsConnect,
     busy: AtomicBool,
+    spoilt: AtomicBool,
 }
 
 impl Lease {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client: Some(client), busy: AtomicBool::new(false) }
+    pub(super) fn new(client: Client, turn: Turn, tls: MakeRustlsConnect) -> Self {
+        let (busy, spoilt) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { client: Some(client), turn: Some(turn), tls, busy, spoilt }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -32,6 +38,11 @@ impl Lease {
         self.busy.store(true, Ordering::Relaxed);
     }
 
+    /// Nobody else shall have the connection: its server is shutting down, or takes no writes any more.
+    pub(super) fn spoil(&self) {
+        self.spoilt.store(true, Ordering::Relaxed);
+    }
+
     /// The connection is at rest again.
     pub(super) fn idle(&self) {
         self.busy.store(false, Ordering::Relaxed);
@@ -41,20 +52,40 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
-        if !*self.busy.get_mut() || client.is_closed() {
+        // After the connection has gone back, or with the task that looks after it.
+        let turn = self.turn.take();
+        if client.is_closed() {
+            return;
+        }
+        if !*self.busy.get_mut() {
+            if *self.spoilt.get_mut() {
+                drop(Object::take(client));
+            }
             return;
         }
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(settle(client))),
+            Ok(runtime) => {
+                let settling = settle(client, self.tls.clone());
+                drop(runtime.spawn(async move {
+                    settling.await;
+                    drop(turn);
+                }));
+            }
             // Without a runtime nobody can wait: the pool forgets the connection, and closing it ends its work.
             Err(_) => drop(Object::take(client)),
         }
     }
 }
 
-async fn settle(client: Client) {
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("busy", &self.busy).field("spoilt", &self.spoilt).finish_non_exhaustive()
+    }
+}
+
+async fn settle(client: Client, tls: MakeRustlsConnect) {
     let rest = async {
-        client.cancel_token().cancel_query(NoTls).await?;
+        client.cancel_token().cancel_query(tls).await?;
         // Waits for the statement to end.
         client.batch_execute("rollback").await
     };

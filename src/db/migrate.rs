@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use refinery::{Migration, Runner, Target};
-use tokio_postgres::{Client, Config, GenericClient};
+use tokio_postgres::{Client, GenericClient};
 
 pub use self::error::MigrateError;
 pub use self::history::Applied;
@@ -51,16 +51,19 @@ impl Migrator {
     ///
     /// # Errors
     /// [`MigrateError`]; [`MigrateError::NotOwner`] when everything is there but the role may not migrate.
-    pub async fn connect(config: &Config) -> Result<Self, MigrateError> {
-        Self::with_versions(config, VERSIONS).await
+    pub async fn connect(target: impl Into<super::Target>) -> Result<Self, MigrateError> {
+        Self::with_versions(target, VERSIONS).await
     }
 
     /// As [`Migrator::connect`], for other versions than this program's own: what tests of migrations need.
     ///
     /// # Errors
     /// [`MigrateError`].
-    pub async fn with_versions(config: &Config, versions: &'static [Version]) -> Result<Self, MigrateError> {
-        let client = super::session(config, "photometa migrate").await?;
+    pub async fn with_versions(
+        target: impl Into<super::Target>,
+        versions: &'static [Version],
+    ) -> Result<Self, MigrateError> {
+        let client = super::session(target, "photometa migrate").await?;
         client.batch_execute("set lock_timeout = '1s'").await?;
         lock(&client).await?;
         for attempt in 1.. {

@@ -11,36 +11,45 @@ pub mod hypertable;
 mod lease;
 pub mod login;
 pub mod migrate;
+mod pool;
 mod replica;
+mod share;
 mod sql;
+mod target;
 mod tx;
 
 use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType, Timeouts,
-};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::auth::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lost};
+use crate::id::OrganizationId;
 use crate::lsn::Lsn;
 
 pub use draft::{Draft, Page, Slot, Source};
 use lease::Lease;
+use pool::Connections;
+pub use pool::Limits;
 use replica::Replica;
 pub use replica::Standby;
 pub use sql::{Sql, Text};
+pub use target::{Target, TargetError};
 use tx::Length;
 pub use tx::{Params, Tx};
 
-/// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure).
+/// How often a transaction is run when PostgreSQL asks for it (deadlock, serialization failure), or when the
+/// connection was lost and nothing can have been written.
 const ATTEMPTS: u32 = 3;
-/// How long a connection may take to be made, unless its URL says so.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait after a connection was lost, before the second attempt and, four times as long, the third one: a
+/// server that was told to restart is back by then.
+const LOST_PAUSE: Duration = Duration::from_millis(50);
+/// How long a read waits for a connection to the standby before it asks the primary.
+const SPILL: Duration = Duration::from_millis(100);
 /// How long a session may take to be opened, over all hosts of its URL.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -58,17 +67,17 @@ pub enum Access {
 /// A pool of connections, and perhaps one of a standby's, reached only through scoped transactions.
 #[derive(Debug, Clone)]
 pub struct Db {
-    pool: Pool,
+    primary: Connections,
     replica: Option<Arc<Replica>>,
 }
 
 impl Db {
-    /// Makes a pool of at most `size` connections, which wait at most `wait` for a free one.
+    /// Makes a pool of connections.
     ///
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
-    pub fn new(config: Config, size: usize, wait: Duration) -> Result<Self> {
-        Ok(Self { pool: pool(config, size, wait)?, replica: None })
+    pub fn new(target: impl Into<Target>, limits: Limits) -> Result<Self> {
+        Ok(Self { primary: Connections::new(&target.into(), limits)?, replica: None })
     }
 
     /// The same, with reads from a standby, through a pool as large as the other one. It is watched on the current
@@ -77,10 +86,11 @@ impl Db {
     /// # Errors
     /// As [`Db::new`].
     pub fn reading_from(self, standby: Standby) -> Result<Self> {
-        let wait = self.pool.timeouts().wait.unwrap_or_default();
-        let pool = pool(standby.config.clone(), self.pool.status().max_size, wait)?;
-        let primary = Self { pool: self.pool.clone(), replica: None };
-        Ok(Self { pool: self.pool, replica: Some(Arc::new(Replica::watch(pool, standby, primary))) })
+        // While its connections are all in use, the primary answers.
+        let limits = Limits { wait: self.primary.limits.wait.min(SPILL), ..self.primary.limits };
+        let connections = Connections::new(&standby.target, limits)?;
+        let primary = Self { primary: self.primary.clone(), replica: None };
+        Ok(Self { primary: self.primary, replica: Some(Arc::new(Replica::watch(connections, standby, primary))) })
     }
 
     /// Runs `work` in a transaction of the caller's, with as many statements as it likes. The transaction opens
@@ -130,42 +140,73 @@ impl Db {
     where
         F: Future<Output = Result<T>>,
     {
-        let run = async |pool: &Pool| {
-            let tx = Tx::new(lease(pool, pool.timeouts()).await?, caller, access, length);
-            match work(tx.clone()).await {
+        // Whatever the database does: nobody waits for it longer than the caller does.
+        let attempts = self.attempts(caller, access, length, work);
+        tokio::time::timeout_at(caller.deadline.into(), attempts).await.unwrap_or(Err(Error::Deadline))
+    }
+
+    async fn attempts<T, F>(&self, caller: &Caller, access: Access, length: Length, work: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let run = async |connections: &Connections| {
+            let undone = |error| Failed { error, undone: true };
+            let lease = connections.lease(caller.organization).await.map_err(undone)?;
+            let tx = Tx::new(lease, caller, access, length);
+            let outcome = match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
                     tx.rollback().await;
                     Err(error)
                 }
-            }
+            };
+            outcome.map_err(|error| Failed { error, undone: tx.is_undone() })
         };
         if let (Access::Read, Some(replica)) = (access, &self.replica)
             && replica.has_seen(caller).await
-            && let Some(outcome) = replica.answer(run(&replica.pool)).await
+            && let Some(outcome) =
+                replica.answer(async { run(&replica.connections).await.map_err(Failed::error) }).await
         {
             return outcome;
         }
         let mut attempt = 1;
         loop {
-            match run(&self.pool).await {
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS => attempt += 1,
-                outcome => return outcome,
+            match run(&self.primary).await {
+                Err(Failed { error, .. }) if attempt < ATTEMPTS && error.is_retryable() => {}
+                Err(Failed { error, undone: true }) if attempt < ATTEMPTS && error.is_lost() => {
+                    tracing::debug!(?error, attempt, "the connection was lost; the transaction is run again");
+                    tokio::time::sleep(LOST_PAUSE * 4_u32.pow(attempt - 1)).await;
+                }
+                outcome => return outcome.map_err(Failed::error),
             }
+            attempt += 1;
         }
     }
 
-    /// Asks the database whether it answers and takes writes.
+    /// Asks the database whether it answers in this time and takes writes.
     ///
     /// # Errors
     /// Why it does not: a standby and a database that was made read-only are of no use here.
-    pub async fn ping(&self) -> Result<()> {
+    pub async fn ping(&self, patience: Duration) -> Result<()> {
+        tokio::time::timeout(patience, self.ask()).await.unwrap_or_else(|_| {
+            // Whoever holds the connections says nothing: another server may be the primary by now.
+            self.primary.forget();
+            Err(Error::DatabaseUnavailable(format!("no answer within {patience:?}")))
+        })
+    }
+
+    async fn ask(&self) -> Result<()> {
         let lease = self.lease().await?;
         lease.busy();
         let answer = lease.client().simple_query("show transaction_read_only").await;
         lease.idle();
-        let read_only = first_of::<String>(&answer?).is_some_and(|answer| answer == "on");
-        if read_only { Err(Error::DatabaseUnavailable("it takes no writes".to_owned())) } else { Ok(()) }
+        if first_of::<String>(&answer?).is_some_and(|answer| answer == "on") {
+            // Another server may be the primary by now: nobody shall stay with this one.
+            lease.spoil();
+            self.primary.forget();
+            return Err(Error::DatabaseUnavailable("it takes no writes".to_owned()));
+        }
+        Ok(())
     }
 
     /// Asks which version the schema is at; none where the database answers and will not say: no version was applied,
@@ -199,7 +240,7 @@ impl Db {
     /// # Errors
     /// Why it is not known.
     async fn flushed(&self) -> Result<Lsn> {
-        let lease = lease(&self.pool, Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() }).await?;
+        let lease = self.primary.lease_now().await?;
         lease.busy();
         let answer = lease.client().simple_query("select pg_catalog.pg_current_wal_flush_lsn()").await;
         lease.idle();
@@ -215,34 +256,19 @@ impl Db {
     }
 
     async fn lease(&self) -> Result<Lease> {
-        lease(&self.pool, self.pool.timeouts()).await
+        self.primary.lease(OrganizationId::default()).await
     }
 }
 
-fn pool(mut config: Config, size: usize, wait: Duration) -> Result<Pool> {
-    config.application_name("photometa");
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-    Pool::builder(manager)
-        .max_size(size)
-        // The one that was used last has what it needs at hand.
-        .queue_mode(QueueMode::Lifo)
-        .wait_timeout(Some(wait))
-        .create_timeout(Some(Duration::from_secs(5)))
-        .recycle_timeout(Some(Duration::from_secs(5)))
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| Error::Internal(error.to_string()))
+/// Why a transaction has failed, and whether it is certain that it has written nothing.
+struct Failed {
+    error: Error,
+    undone: bool,
 }
 
-async fn lease(pool: &Pool, timeouts: Timeouts) -> Result<Lease> {
-    match pool.timeout_get(&timeouts).await {
-        Ok(client) => Ok(Lease::new(client)),
-        Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
-        Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(error.to_string())),
-        Err(error) => Err(Error::DatabaseUnavailable(error.to_string())),
+impl Failed {
+    fn error(self) -> Error {
+        self.error
     }
 }
 
@@ -274,24 +300,25 @@ impl std::fmt::Display for SessionError {
 
 impl std::error::Error for SessionError {}
 
+impl SessionError {
+    /// Tells whether it may pass by itself: nobody is there, or who is there is not ready yet. A login that is refused, or a
+    /// server that does not prove its name, stays so; and one that is silent was waited for.
+    pub fn passes(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let cause = std::error::Error::source(error).and_then(<dyn std::error::Error>::downcast_ref::<io::Error>);
+        lost(error).is_some() && cause.is_none_or(|cause| cause.kind() != io::ErrorKind::InvalidData)
+    }
+}
+
 /// Opens a session of its own, outside of the pool and of any caller's scope: for migrations and examinations.
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn session(config: &Config, application_name: &str) -> Result<Client, SessionError> {
-    let mut config = config.clone();
-    config.application_name(application_name);
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
+pub async fn session(target: impl Into<Target>, application_name: &str) -> Result<Client, SessionError> {
+    let target = target.into().named(application_name);
     // The driver's own timeout ends when the connection is there; a server that accepts may still say nothing.
-    let connected = tokio::time::timeout(SESSION_TIMEOUT, config.connect(NoTls)).await;
-    let (client, connection) = connected.map_err(|_| SessionError::Silent)?.map_err(SessionError::Refused)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a session ended");
-        }
-    });
+    let connected = tokio::time::timeout(SESSION_TIMEOUT, target.log_in()).await;
+    let (client, _) = connected.map_err(|_| SessionError::Silent)?.map_err(SessionError::Refused)?;
     Ok(client)
 }
 

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Pool;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
-use super::{Db, causes, first_of, login, session};
+use super::{Connections, Db, Target, causes, first_of, login, session};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
@@ -36,7 +35,7 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Standby {
     /// The login role's connection: one server.
-    pub config: Config,
+    pub target: Target,
     /// How long ago the primary may have been where the standby is.
     pub max_lag: Duration,
     /// Reads although row security does not bind the login role there.
@@ -47,7 +46,7 @@ pub struct Standby {
 #[derive(Debug)]
 pub(super) struct Replica {
     /// Connections to it.
-    pub(super) pool: Pool,
+    pub(super) connections: Connections,
     shared: Arc<Shared>,
     watcher: JoinHandle<()>,
     /// When a read's trouble was last said.
@@ -66,11 +65,11 @@ struct Shared {
 
 impl Replica {
     /// Begins to watch it. It is of no use before it was seen near the primary.
-    pub(super) fn watch(pool: Pool, standby: Standby, primary: Db) -> Self {
+    pub(super) fn watch(connections: Connections, standby: Standby, primary: Db) -> Self {
         let shared = Arc::new(Shared { replayed: watch::Sender::new(None), asked: Notify::new() });
         let watcher = Watcher { shared: Arc::clone(&shared), standby, primary, session: None, trouble: None };
         let watcher = tokio::spawn(watcher.run());
-        Self { pool, shared, watcher, said: Mutex::default(), unsaid: AtomicU64::new(0) }
+        Self { connections, shared, watcher, said: Mutex::default(), unsaid: AtomicU64::new(0) }
     }
 
     /// Tells whether the standby has what the caller has seen, and waits a moment until it has.
@@ -109,6 +108,8 @@ impl Replica {
             // the statement's own fault, the primary will say too.
             Err(Error::Database(error)) => self.complain(&causes(&**error)),
             Err(Error::DatabaseUnavailable(why)) => self.complain(why),
+            // It has enough to do; that is no trouble.
+            Err(Error::Overloaded) => {}
             _ => return Some(outcome),
         }
         None
@@ -186,7 +187,7 @@ impl Watcher {
     }
 
     async fn open(&self) -> Result<Client, String> {
-        let session = session(&self.standby.config, "photometa replica").await.map_err(|error| error.to_string())?;
+        let session = session(&self.standby.target, "photometa replica").await.map_err(|error| error.to_string())?;
         let login = login::inspect(&session).await.map_err(|error| causes(&error))?;
         if login.dangers.is_empty() || self.standby.allow_unsafe_role {
             return Ok(session);

@@ -39,6 +39,10 @@ struct State {
     /// Statements that were sent, or could not be.
     sent: AtomicUsize,
     failed: AtomicBool,
+    /// The end was sent as a commit.
+    ending: AtomicBool,
+    /// PostgreSQL has refused a statement: what was sent behind it commits nothing.
+    refused: AtomicBool,
 }
 
 /// How many statements a transaction has.
@@ -53,8 +57,9 @@ pub(super) enum Length {
 impl Tx {
     /// A transaction on a connection.
     pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length) -> Self {
-        let (sent, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(State { lease, caller: caller.clone(), access, length, sent, failed }))
+        let [failed, ending, refused] = std::array::from_fn(|_| AtomicBool::new(false));
+        let sent = AtomicUsize::new(0);
+        Self(Arc::new(State { lease, caller: caller.clone(), access, length, sent, failed, ending, refused }))
     }
 
     /// The tenant: `$1` of every statement. Row security would do without; the planner is better with.
@@ -74,10 +79,26 @@ impl Tx {
     pub async fn query(&self, sql: &impl Text, params: &Params<'_>) -> Result<Vec<Row>> {
         self.0.lease.busy();
         let outcome = self.run(sql, params).await;
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
             self.0.failed.store(true, Ordering::Relaxed);
+            self.look_at(error);
         }
         outcome
+    }
+
+    /// Gives the connection up when the error says that its server is going, or takes no writes.
+    fn look_at(&self, error: &Error) {
+        if error.is_lost() {
+            self.0.lease.spoil();
+        }
+    }
+
+    /// Tells whether it is certain that nothing was written, once the transaction has failed: it could not, no commit
+    /// was sent, or what came before the commit was refused.
+    pub(super) fn is_undone(&self) -> bool {
+        self.0.access != Access::Write
+            || !self.0.ending.load(Ordering::Relaxed)
+            || self.0.refused.load(Ordering::Relaxed)
     }
 
     /// Runs a statement that answers one row at most.
@@ -150,6 +171,7 @@ impl Tx {
         let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { self.ending() };
         let mut ended = pin!(maybe_done(client.simple_query(end)));
         if last {
+            self.0.ending.store(end != "rollback", Ordering::Relaxed);
             send(ended.as_mut()).await;
         }
 
@@ -161,8 +183,10 @@ impl Tx {
             self.0.lease.idle();
         }
         // The opening's own error first: the others only follow from it.
-        opened?;
-        let rows = rows?;
+        let rows = opened.and(rows).inspect_err(|error| {
+            let refused = matches!(error, Error::Database(error) if error.as_db_error().is_some());
+            self.0.refused.fetch_or(refused, Ordering::Relaxed);
+        })?;
         self.committed(&ended?);
         Ok(rows)
     }
@@ -197,7 +221,11 @@ impl Tx {
                 self.rollback().await;
                 return Err(Error::Internal(format!("a transaction of {length} statements made only {sent}")));
             }
-            Length::Open if sent > 0 => self.committed(&self.0.lease.client().simple_query(self.ending()).await?),
+            Length::Open if sent > 0 => {
+                self.0.ending.store(true, Ordering::Relaxed);
+                let ended = self.0.lease.client().simple_query(self.ending()).await.map_err(Error::from);
+                self.committed(&ended.inspect_err(|error| self.look_at(error))?);
+            }
             Length::Known(_) | Length::Open => {}
         }
         self.0.lease.idle();

@@ -1,10 +1,9 @@
 //! DetectionService: who, what, do, answer.
 
 use prost::Message as _;
-use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::ingest::{Answers, Ingest};
+use super::ingest::Ingest;
 use super::model::{Deletion, Detection, NewDetection};
 use super::rollback::{self, Rolled};
 use super::{claim, convert, list, query, stats, store, write};
@@ -17,6 +16,7 @@ use crate::group::Group;
 use crate::id::{UserId, now};
 use crate::page::Pages;
 use crate::pb::{self, detection_service_server::DetectionService};
+use crate::streaming::{Answers, Bounds};
 use crate::{create, etag};
 
 /// Serves detections.
@@ -24,19 +24,19 @@ use crate::{create, etag};
 pub struct Service {
     db: Db,
     pages: Pages,
-    draining: watch::Receiver<bool>,
+    streams: Bounds,
     group: Group<NewDetection, (Detection, bool)>,
 }
 
 impl Service {
-    /// Works on a database, makes page tokens with `pages`, and is told when the server drains: streams stop reading.
-    pub fn new(db: Db, pages: Pages, draining: watch::Receiver<bool>) -> Self {
+    /// Works on a database, makes page tokens with `pages`, and ends streams when their bounds say so.
+    pub fn new(db: Db, pages: Pages, streams: Bounds) -> Self {
         let door = db.clone();
         let group = Group::new(move |caller, items| {
             let door = door.clone();
             async move { store::each(&door, &caller, items).await }
         });
-        Self { db, pages, draining, group }
+        Self { db, pages, streams, group }
     }
 }
 
@@ -68,14 +68,14 @@ impl DetectionService for Service {
         Ok(Response::new(pb::BatchCreateDetectionsResponse { results }))
     }
 
-    type IngestDetectionsStream = Answers;
+    type IngestDetectionsStream = Answers<pb::IngestDetectionsResponse>;
 
     async fn ingest_detections(
         &self,
         request: Request<Streaming<pb::IngestDetectionsRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<Self::IngestDetectionsStream>, Status> {
         let caller = Caller::of(&request, WRITERS)?;
-        let ingest = Ingest { db: self.db.clone(), caller: caller.streaming(), draining: self.draining.clone() };
+        let ingest = Ingest { db: self.db.clone(), caller: caller.streaming(), bounds: self.streams.clone() };
         Ok(Response::new(ingest.answer(request.into_inner())))
     }
 

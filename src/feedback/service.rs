@@ -1,6 +1,5 @@
 //! `FeedbackService`: who, what, do, answer.
 
-use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::model::Feedback;
@@ -15,6 +14,7 @@ use crate::etag;
 use crate::id::DetectionId;
 use crate::page::Pages;
 use crate::pb::{self, feedback_service_server::FeedbackService};
+use crate::streaming::{Answers, Bounds};
 use crate::training;
 
 /// Serves feedback, and the training data that come of it.
@@ -24,8 +24,8 @@ pub struct Service {
     pub db: Db,
     /// Makes page tokens.
     pub pages: Pages,
-    /// Set when the server drains: streams end.
-    pub draining: watch::Receiver<bool>,
+    /// What ends streams.
+    pub streams: Bounds,
 }
 
 #[tonic::async_trait]
@@ -76,16 +76,16 @@ impl FeedbackService for Service {
         Ok(Response::new(pb::ListFeedbackResponse { feedback, next_page_token }))
     }
 
-    type ExportTrainingDataStream = training::Answers;
+    type ExportTrainingDataStream = Answers<pb::ExportTrainingDataResponse>;
 
     async fn export_training_data(
         &self,
         request: Request<pb::ExportTrainingDataRequest>,
-    ) -> Result<Response<training::Answers>, Status> {
+    ) -> Result<Response<Self::ExportTrainingDataStream>, Status> {
         let caller = Caller::of(&request, READERS)?;
         let (plan, binding, cursor) = training::export(&self.pages, &caller, request.into_inner())?;
-        let (db, pages, draining) = (self.db.clone(), self.pages.clone(), self.draining.clone());
-        Ok(Response::new(training::Exporter { db, pages, caller, draining, plan, binding, cursor }.answer()))
+        let (db, pages, bounds) = (self.db.clone(), self.pages.clone(), self.streams.clone());
+        Ok(Response::new(training::Exporter { db, pages, caller, bounds, plan, binding, cursor }.answer()))
     }
 
     async fn list_categories(

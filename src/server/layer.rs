@@ -1,14 +1,16 @@
-//! What every call passes through: it gets a request id, a deadline and a span, its credential is read, it is told
-//! where in the database's log its commits are, and whatever refuses it (tonic itself included) does so with a reason.
-//! Outermost of our layers: tonic's own deadline answers CANCELLED, so ours comes a little earlier.
+//! What every call passes through: it gets a request id, a deadline and a span, comes in or is refused, its credential is
+//! read, it is told where in the database's log its commits are, and whatever refuses it (tonic itself included) does so
+//! with a reason. A panic is the end of one call. Tonic's own deadline answers CANCELLED, so ours comes a little earlier.
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -19,14 +21,20 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::admission::{Admission, Permit};
+use super::guard::Guarded;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
-use crate::error::{CredentialProblem, Error};
+use crate::config::Limits;
+use crate::error::{Error, Result};
 use crate::id::OrganizationId;
 use crate::lsn::{self, Written};
+use crate::panics;
 use crate::pb;
+use crate::streaming::told;
 
 const REQUEST_ID: &str = "x-request-id";
+const TIMEOUT: &str = "grpc-timeout";
 /// What the names of our services begin with.
 const OURS: &str = "photometa.";
 /// Every RPC of ours, as `photometa.v1.PhotoService/GetPhoto`.
@@ -38,22 +46,39 @@ static RPCS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     });
     rpcs.map(|(package, service, rpc)| format!("{package}.{service}/{rpc}")).collect()
 });
-
 /// How much earlier than the caller's deadline ours is.
 const HEAD_START: Duration = Duration::from_millis(5);
+/// Most entries of a call's metadata, those of the protocol among them.
+const MAX_ENTRIES: usize = 100;
+/// Most bytes of a call's metadata, as HTTP/2 counts them: 32 for each entry beside its name and value.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// Wraps every service.
 #[derive(Debug, Clone)]
 pub struct CallLayer {
-    verifier: Arc<Verifier>,
-    longest: Duration,
-    prepared: watch::Receiver<bool>,
+    /// Verifies credentials.
+    pub(super) verifier: Arc<Verifier>,
+    /// Longest time of a call.
+    pub(super) longest: Duration,
+    /// Counts calls in flight.
+    pub(super) admission: Arc<Admission>,
+    /// Whether the schema is there; calls are refused until then.
+    pub(super) prepared: watch::Receiver<bool>,
+    /// Set when the drain's time is over: calls end without their answer.
+    pub(super) cut: watch::Receiver<bool>,
 }
 
 impl CallLayer {
-    /// Verifies credentials, ends calls after `longest`, and refuses them until the schema is `prepared`.
-    pub fn new(verifier: Arc<Verifier>, longest: Duration, prepared: watch::Receiver<bool>) -> Self {
-        Self { verifier, longest, prepared }
+    /// Ends calls after `longest`, lets as many in as `limits` say, refuses them until the schema is `prepared`, and ends
+    /// them without their answer once they are `cut` off.
+    pub fn new(
+        verifier: Verifier,
+        longest: Duration,
+        limits: &Limits,
+        prepared: watch::Receiver<bool>,
+        cut: watch::Receiver<bool>,
+    ) -> Self {
+        Self { verifier: Arc::new(verifier), longest, admission: Arc::new(Admission::new(limits)), prepared, cut }
     }
 }
 
@@ -72,6 +97,15 @@ pub struct Call<S> {
     settings: CallLayer,
 }
 
+/// A call that has come in.
+struct Admitted {
+    request: Request<Body>,
+    deadline: Instant,
+    written: Written,
+    /// Health and reflection need none.
+    permit: Option<Permit>,
+}
+
 impl<S> Service<Request<Body>> for Call<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
@@ -85,32 +119,34 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let started = Instant::now();
         let rpc = request.uri().path().trim_start_matches('/').to_owned();
         let id = request_id(request.headers());
-        let (longest, asked) = (self.settings.longest, asked_for(request.headers()));
-        // Of a stream this covers its beginning only: the handler keeps to the caller's deadline by itself.
-        let deadline = started + longest.min(asked.unwrap_or(Duration::MAX));
-        let asked = asked.and_then(|asked| started.checked_add(asked));
-        let authorization = request.headers().get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let found = self.settings.verifier.verify(authorization).map(|claims| {
-            let term = Term { longest, asked, streams: false, expires: expires(&claims) };
-            caller(&claims, rpc.clone(), deadline, term)
-        });
-        let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
-        let refusal = self.refusal(&rpc, &found);
-        request.extensions_mut().insert(Credential(found));
-
         let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
-        let inner = refusal.map_or_else(|| Ok(self.inner.call(request)), Err);
+        // This one was asked whether it is ready; its clone was not.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let admitted = span.in_scope(|| self.settings.admit(request, &rpc, started));
+        let (cut, outside) = (self.settings.cut.clone(), span.clone());
         let answer = async move {
-            let mut response = match inner.map(|inner| tokio::time::timeout_at(deadline.into(), inner)) {
-                Err(refusal) => Status::from(refusal).into_http(),
-                Ok(called) => match called.await {
-                    Ok(response) => with_reason(&rpc, response?),
-                    Err(_) => Status::from(Error::Deadline).into_http(),
-                },
+            let mut written = Written::default();
+            let (mut response, permit) = match admitted {
+                Err(error) => (Status::from(error).into_http(), None),
+                Ok(call) => {
+                    written = call.written;
+                    let called = AssertUnwindSafe(async { inner.call(call.request).await }).catch_unwind();
+                    let ended = tokio::select! {
+                        biased;
+                        called = tokio::time::timeout_at(call.deadline.into(), called) => match called {
+                            Ok(Ok(response)) => Ok(with_reason(&rpc, response?)),
+                            Ok(Err(panic)) => Err(panics::error(&*panic)),
+                            Err(_) => Err(Error::Deadline),
+                        },
+                        () = told(cut.clone()) => Err(Error::Draining),
+                    };
+                    (ended.unwrap_or_else(|error| Status::from(error).into_http()), call.permit)
+                }
             };
             response.headers_mut().insert(REQUEST_ID, id);
             if let Some(position) = written.position().and_then(|position| position.to_string().parse().ok()) {
@@ -118,25 +154,63 @@ where
             }
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
             tracing::debug!(rpc.code = ?code, elapsed = ?started.elapsed(), "answered");
-            Ok(response)
+            Ok(response.map(|body| Body::new(Guarded::new(body, permit, cut, outside))))
         };
         Box::pin(answer.instrument(span))
     }
 }
 
-impl<S> Call<S> {
-    /// Why a call is answered before its message is read: a message costs memory, which is not for everybody. Health and
-    /// reflection answer all the same, and that there is no such RPC is no secret.
-    fn refusal(&self, rpc: &str, found: &Result<Caller, CredentialProblem>) -> Option<Error> {
-        if !rpc.starts_with(OURS) {
-            return None;
+impl CallLayer {
+    /// Lets a call in, by what stands in its metadata: nothing of its message was read.
+    fn admit(&self, mut request: Request<Body>, rpc: &str, started: Instant) -> Result<Admitted> {
+        // Health and reflection answer always.
+        let ours = rpc.starts_with(OURS);
+        if ours && !*self.prepared.borrow() {
+            return Err(Error::SchemaPending);
         }
-        if !*self.settings.prepared.borrow() {
-            return Some(Error::SchemaPending);
+        // The cheapest refusal comes first.
+        let gate = ours.then(|| self.admission.gate(rpc)).transpose()?;
+        let headers = request.headers();
+        let asked = match asked_for(headers) {
+            Err(error) if ours => return Err(error),
+            asked => asked.unwrap_or_default(),
+        };
+        if ours {
+            bounded(headers)?;
+            if asked.is_some_and(|asked| asked.is_zero()) {
+                return Err(Error::Deadline);
+            }
         }
-        let problem = found.as_ref().err().filter(|_| RPCS.contains(rpc))?;
-        Some(Error::Credential(*problem))
+        // Of a stream this covers its beginning only: the handler keeps to the caller's deadline by itself.
+        let deadline = started + self.longest.min(asked.unwrap_or(Duration::MAX));
+        let asked = asked.and_then(|asked| started.checked_add(asked));
+        let authorization = headers.get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let found = self.verifier.verify(authorization).map(|claims| {
+            let term = Term { longest: self.longest, asked, streams: false, expires: expires(&claims) };
+            caller(&claims, rpc.to_owned(), deadline, term)
+        });
+        let tenant = found.as_ref().ok().map(|caller| caller.organization);
+        let permit = gate.map(|gate| gate.enter(tenant)).transpose()?;
+        // A message costs memory, which is not for everybody. That there is no such RPC is no secret.
+        if let Some(problem) = found.as_ref().err().filter(|_| RPCS.contains(rpc)) {
+            return Err(Error::Credential(*problem));
+        }
+        let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
+        request.extensions_mut().insert(Credential(found));
+        Ok(Admitted { request, deadline, written, permit })
     }
+}
+
+/// Refuses more metadata than anybody needs.
+fn bounded(headers: &HeaderMap) -> Result<()> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    if headers.len() > MAX_ENTRIES {
+        return Err(Error::invalid("metadata", format!("has {} entries; {MAX_ENTRIES} are allowed", headers.len())));
+    }
+    if bytes > MAX_METADATA_BYTES {
+        return Err(Error::invalid("metadata", format!("is {bytes} bytes; {MAX_METADATA_BYTES} are allowed")));
+    }
+    Ok(())
 }
 
 fn caller(claims: &Claims, rpc: String, deadline: Instant, term: Term) -> Caller {
@@ -161,15 +235,23 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The caller's deadline from `grpc-timeout`: up to eight digits and a unit.
-fn asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+/// The caller's deadline from `grpc-timeout`: up to eight digits and a unit. One that cannot be read is refused: whoever
+/// sent it would wait for longer than it means to.
+fn asked_for(headers: &HeaderMap) -> Result<Option<Duration>> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let asked = value.to_str().ok().and_then(timeout).ok_or_else(|| {
+        Error::invalid(TIMEOUT, "is no timeout; send up to eight digits and one of H, M, S, m, u, n, such as 500m")
+    })?;
+    Ok(Some(asked.saturating_sub(HEAD_START.min(asked / 10))))
+}
+
+fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let number: u64 = digits.parse().ok()?;
-    let asked = match unit {
+    Some(match unit {
         "H" => Duration::from_secs(number * 3600),
         "M" => Duration::from_secs(number * 60),
         "S" => Duration::from_secs(number),
@@ -177,8 +259,7 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
         "u" => Duration::from_micros(number),
         "n" => Duration::from_nanos(number),
         _ => return None,
-    };
-    Some(asked.saturating_sub(HEAD_START.min(asked / 10)))
+    })
 }
 
 /// Gives refusals of our RPCs that tonic itself made a reason of ours. Health and reflection speak for themselves.
@@ -192,31 +273,4 @@ fn with_reason(rpc: &str, response: Response<Body>) -> Response<Body> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn asked_for_reads_every_unit_and_nothing_else() {
-        for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2S", Some(Duration::from_secs(2))),
-            ("100m", Some(Duration::from_millis(100))),
-            ("", None),
-            ("5", None),
-            ("-5S", None),
-            ("123456789S", None),
-            ("5x", None),
-        ] {
-            let headers =
-                HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]);
-
-            let found = asked_for(&headers);
-
-            assert_eq!(found.is_some(), expected.is_some(), "{text}");
-            assert!(
-                found <= expected && found >= expected.map(|all| all.saturating_sub(HEAD_START)),
-                "{text}: {found:?}"
-            );
-        }
-    }
-}
+mod tests;

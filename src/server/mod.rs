@@ -1,10 +1,11 @@
 //! The server: services, health, reflection, the layer around them, and a graceful end.
 
+mod admission;
+mod guard;
 pub mod layer;
 mod readiness;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -14,12 +15,18 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::auth::token::Verifier;
+use crate::config::Limits;
 use crate::db::Db;
 use crate::page::Pages;
+use crate::streaming::Bounds;
 use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
 
 /// How long clients have to notice NOT_SERVING before connections are told to go away.
 const NOTICE: Duration = Duration::from_millis(200);
+/// How long calls that were cut off have to get their answer out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Most bytes of a call's metadata that reach us, who then refuse it with a reason; more is refused by HTTP/2.
+const HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// How much of a request may wait to be read. A stream that is not read from takes no more than this of its
 /// connection's share, so that the other calls of the connection still come through.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -39,6 +46,8 @@ pub struct Parts {
     pub request_timeout: Duration,
     /// How long calls may go on after the end was asked for.
     pub drain_timeout: Duration,
+    /// What it takes on at once.
+    pub limits: Limits,
     /// The version the schema must be at before the first call is taken.
     pub schema_version: u32,
     /// Told once that it is.
@@ -46,12 +55,12 @@ pub struct Parts {
 }
 
 /// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, streams stop reading
-/// and end, and after the drain timeout the server ends without those that have not.
+/// and end. After the drain timeout those that have not are told that the server is draining, and it ends.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
-    let Parts { db, pages, verifier, request_timeout, drain_timeout, schema_version, ready } = parts;
+    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, schema_version, ready } = parts;
     let (reporter, health) = tonic_health::server::health_reporter();
     let prepared = ready.subscribe();
     let readiness = readiness::watch(db.clone(), reporter, schema_version, ready).await;
@@ -78,18 +87,21 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
             $resource::Service { db: db.clone(), pages: pages.clone() }
         };
     }
-    let streams = watch::Sender::new(false);
-    let detections = detection::Service::new(db.clone(), pages.clone(), streams.subscribe());
+    let (streams, cut) = (watch::Sender::new(false), watch::Sender::new(false));
+    let bounds = Bounds { draining: streams.subscribe(), idle: limits.stream_idle_timeout };
+    let calls = layer::CallLayer::new(verifier, request_timeout, &limits, prepared, cut.subscribe());
+    let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
     let photos = photo::Service::new(db.clone(), pages.clone());
-    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), draining: streams.subscribe() };
+    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds };
     let router = Server::builder()
         .initial_stream_window_size(Some(STREAM_WINDOW))
         .initial_connection_window_size(Some(CONNECTION_WINDOW))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(256)
-        // Ids, deadline, credential, and a reason on every refusal.
-        .layer(layer::CallLayer::new(Arc::new(verifier), request_timeout, prepared))
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
+        // Ids, permits, deadline, credential, and a reason on every refusal.
+        .layer(calls)
         .add_service(health)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
@@ -119,9 +131,12 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let _ = drain.send(());
     streams.send_replace(true);
     readiness.end().await;
-    if let Ok(ended) = tokio::time::timeout(drain_timeout, server).await {
+    if let Ok(ended) = tokio::time::timeout(drain_timeout, &mut server).await {
         return ended.map_err(std::io::Error::other);
     }
     tracing::warn!(timeout = ?drain_timeout, "ending without the calls that are still running");
+    cut.send_replace(true);
+    // Who does not read what it is told is not waited for.
+    let _ = tokio::time::timeout(LAST_WORDS, server).await;
     Ok(())
 }

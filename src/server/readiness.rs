@@ -1,8 +1,10 @@
 //! Readiness as grpc.health.v1 tells it: every service is SERVING while the database answers, and NOT_SERVING
 //! when it does not, its schema is another version's, or the server drains. "" stands for the whole server.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
@@ -10,6 +12,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::db::Db;
 use crate::error::Error;
+use crate::panics;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,7 +50,11 @@ pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepar
     let watcher = tokio::spawn(async move {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let now = asked.ready().await;
+            // Whoever watches must not be left with what was said before a bug.
+            let now = AssertUnwindSafe(asked.ready()).catch_unwind().await.unwrap_or_else(|panic| {
+                tracing::error!(panic = panics::words(&*panic), "the database could not be asked");
+                false
+            });
             if now != before {
                 tracing::warn!(ready = now, "readiness changed");
                 tell(&watched, now).await;
@@ -76,10 +83,10 @@ struct Asked {
 impl Asked {
     async fn ready(&mut self) -> bool {
         self.rounds = self.rounds.wrapping_add(1);
-        let answer = tokio::time::timeout(PATIENCE, self.db.ping()).await;
-        if !matches!(answer, Ok(Ok(()) | Err(Error::Overloaded))) {
+        let answer = self.db.ping(PATIENCE).await;
+        if !matches!(answer, Ok(()) | Err(Error::Overloaded)) {
             let why = match answer {
-                Ok(Err(Error::DatabaseUnavailable(why))) => format!("the database is of no use: {why}"),
+                Err(Error::DatabaseUnavailable(why)) => format!("the database is of no use: {why}"),
                 _ => "the database does not answer".to_owned(),
             };
             say(&mut self.trouble, Some(why));

@@ -15,4 +15,4 @@ mod stream;
 
 pub(crate) use convert::{categories, export, page_of, shown};
 pub(crate) use labels::{list, register};
-pub(crate) use stream::{Answers, Exporter};
+pub(crate) use stream::Exporter;

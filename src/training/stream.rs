@@ -3,14 +3,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use futures_util::stream::{self, Stream};
-use tokio::sync::{mpsc, watch};
-use tonic::Status;
-use tracing::Instrument as _;
 
 use super::form::{Attributes, is_placed, label, shape};
 use super::model::{Category, Cursor, Found, Labels, Photo, Plan, REJECT, Skipped, Stage};
@@ -23,7 +17,7 @@ use crate::detection::Object;
 use crate::error::{Error, Result};
 use crate::page::{Binding, Pages};
 use crate::pb;
-use crate::streaming::{at, stopped};
+use crate::streaming::{Answers, Bounds, Out, answer, stopped};
 
 /// Bytes behind which a message ends.
 const CHUNK: usize = 256 * 1024;
@@ -32,17 +26,12 @@ const MAX_SKIPPED: usize = 1000;
 /// How long a stream says nothing at most.
 const SILENCE: Duration = Duration::from_secs(1);
 
-type Answer = Result<pb::ExportTrainingDataResponse, Status>;
-
-/// The answers of a stream. Dropping them, as happens when the client hangs up, ends it.
-pub(crate) type Answers = Pin<Box<dyn Stream<Item = Answer> + Send>>;
-
 /// What a stream works with.
 pub(crate) struct Exporter {
     pub(crate) db: Db,
     pub(crate) pages: Pages,
     pub(crate) caller: Caller,
-    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) bounds: Bounds,
     pub(crate) plan: Plan,
     pub(crate) binding: Binding,
     /// Where it goes on; at the beginning without.
@@ -51,26 +40,17 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     /// Exports in a task of its own.
-    pub(crate) fn answer(self) -> Answers {
-        let (out, mut answers) = mpsc::channel(1);
-        let Self { db, pages, caller, draining, plan, binding, cursor } = self;
-        let work = async move {
-            let (deadline, stop) = (caller.term.asked, stopped(draining, caller.term.expires));
-            let export = Export::begin((db, caller), (pages, binding), plan, cursor, out.clone());
-            let run = async { export.await?.run().await };
-            let end = tokio::select! {
+    pub(crate) fn answer(self) -> Answers<pb::ExportTrainingDataResponse> {
+        let Self { db, pages, caller, bounds, plan, binding, cursor } = self;
+        let (term, draining) = (caller.term, bounds.draining.clone());
+        answer(&bounds, term, move |out| async move {
+            let export = Export::begin((db, caller), (pages, binding), plan, cursor, out);
+            tokio::select! {
                 // Whatever runs is dropped.
-                () = out.closed() => return,
-                () = at(deadline) => Err(Error::Deadline),
-                error = stop => Err(error),
-                end = run => end,
-            };
-            if let Err(error) = end {
-                let _ = out.send(Err(error.into())).await;
+                error = stopped(draining, term.expires) => Err(error.into()),
+                end = async { export.await?.run().await } => end.map_err(Into::into),
             }
-        };
-        tokio::spawn(work.in_current_span());
-        Box::pin(stream::poll_fn(move |context| answers.poll_recv(context)))
+        })
     }
 }
 
@@ -81,7 +61,7 @@ struct Export {
     pages: Pages,
     binding: Binding,
     plan: Arc<Plan>,
-    out: mpsc::Sender<Answer>,
+    out: Out<pb::ExportTrainingDataResponse>,
     labels: Labels,
     /// Numbers of this export that were given since its moment.
     late: Ranges,
@@ -98,7 +78,7 @@ impl Export {
         (pages, binding): (Pages, Binding),
         plan: Plan,
         cursor: Option<Cursor>,
-        out: mpsc::Sender<Answer>,
+        out: Out<pb::ExportTrainingDataResponse>,
     ) -> Result<Self> {
         let caller = caller.streaming();
         let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
@@ -125,10 +105,9 @@ impl Export {
         loop {
             match self.cursor.stage {
                 Stage::Images | Stage::Objects | Stage::Negatives => self.pass().await?,
-                Stage::Categories => self.categories().await,
+                Stage::Categories => self.categories().await?,
                 Stage::End => {
-                    self.send().await;
-                    return Ok(());
+                    return self.send().await;
                 }
             }
             let stage =
@@ -153,7 +132,7 @@ impl Export {
                 None => ended = true,
             }
             if self.sent.elapsed() > SILENCE {
-                self.send().await;
+                self.send().await?;
             }
         }
         if !ended {
@@ -179,7 +158,7 @@ impl Export {
             self.cursor.detection = Some(one.place());
             if let Some(size) = photo.size.filter(|_| self.cursor.stage != Stage::Images) {
                 self.detection(photo, size, one, begins)?;
-                self.send_if_full().await;
+                self.send_if_full().await?;
             }
         }
         if *ends {
@@ -189,8 +168,7 @@ impl Export {
             self.cursor.photo = Some((photo.created_at.as_microsecond(), photo.id));
             (self.cursor.detection, self.cursor.open) = (None, false);
         }
-        self.send_if_full().await;
-        Ok(())
+        self.send_if_full().await
     }
 
     /// The first pass counts, and tells which photos are left out.
@@ -305,7 +283,7 @@ impl Export {
 
     /// Writes the categories that were there at the moment, and those that this export has brought. The number of the image
     /// is behind the last one's.
-    async fn categories(&mut self) {
+    async fn categories(&mut self) -> Result<()> {
         let moment = self.cursor.moment();
         let listed = self.labels.values().filter(|category| {
             let known = category.created_at.is_some_and(|at| at < moment);
@@ -318,19 +296,21 @@ impl Export {
             if behind > self.cursor.image {
                 coco::category(&mut self.buffer, place == 0, category);
                 self.cursor.image = behind;
-                self.send_if_full().await;
+                self.send_if_full().await?;
             }
         }
+        Ok(())
     }
 
-    async fn send_if_full(&mut self) {
+    async fn send_if_full(&mut self) -> Result<()> {
         if self.buffer.len() >= CHUNK || self.skipped.len() >= MAX_SKIPPED {
-            self.send().await;
+            self.send().await?;
         }
+        Ok(())
     }
 
-    /// Sends what is written. A client that has hung up needs nothing.
-    async fn send(&mut self) {
+    /// Sends what is written.
+    async fn send(&mut self) -> Result<()> {
         self.cursor.late = self.late.to_vec();
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK + CHUNK / 4));
         let message = pb::ExportTrainingDataResponse {
@@ -339,8 +319,9 @@ impl Export {
             skipped: std::mem::take(&mut self.skipped).into_iter().map(convert::skipped).collect(),
             progress: Some(convert::progress(&self.cursor)),
         };
-        let _ = self.out.send(Ok(message)).await;
+        self.out.send(message).await?;
         self.sent = Instant::now();
+        Ok(())
     }
 }
 

@@ -72,6 +72,11 @@ impl TestDatabase {
         Self::at(postgres, name, false)
     }
 
+    /// A database at a socket.
+    pub fn behind(socket: &Path, port: u16, name: &str) -> Self {
+        Self(Arc::new(Place { name: name.to_owned(), socket: socket.to_owned(), port, shared: false }))
+    }
+
     fn at(postgres: &Embedded, name: &str, shared: bool) -> Self {
         let (socket, port) = (postgres.socket_dir().to_owned(), postgres.port());
         Self(Arc::new(Place { name: name.to_owned(), socket, port, shared }))

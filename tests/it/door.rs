@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use photometa::auth::{Caller, Role, Term};
-use photometa::db::{Access, Db, Params, Sql, Tx};
+use photometa::db::{Access, Db, Limits, Params, Sql, Tx};
 use photometa::error::{Error, Result};
 use photometa::id::OrganizationId;
 use photometa::lsn::Written;
@@ -39,7 +39,7 @@ async fn insert(tx: &Tx, params: &Params<'_>) -> Result<()> {
 /// What becomes of a transaction of two statements with these parameters, and how many users it leaves.
 async fn outcome(count: usize, works: fn() -> [bool; 2]) -> (Result<()>, i64) {
     let database = TestDatabase::clone_template().await;
-    let db = Db::new(database.app(), 1, Duration::from_secs(5)).unwrap();
+    let db = Db::new(database.app(), Limits::new(1, Duration::from_secs(5))).unwrap();
     let work = async |tx: Tx| {
         let (good, bad): (&Params<'_>, &Params<'_>) = (&[tx.organization(), &1], &[tx.organization(), &"one"]);
         let [first, second] = works().map(|works| if works { good } else { bad });

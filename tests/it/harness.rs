@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
+use photometa::config::Limits;
 use photometa::db::migrate::newest;
-use photometa::db::{Db, Standby};
+use photometa::db::{Db, Limits, Standby, Target};
 use photometa::page::Pages;
 use photometa::pb;
 use photometa::server::{self, Parts};
@@ -40,6 +41,9 @@ pub const TABLES: [&str; 12] = [
     "review_claims",
     "categories",
 ];
+
+/// How the service uses its database: four connections, of which an organization may have all but one.
+const LIMITS: Limits = Limits { size: 4, share: 3, wait: Duration::from_secs(10) };
 
 /// Signs the tests' credentials.
 pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
@@ -186,7 +190,7 @@ impl App {
 
     /// Starts the service on a database, with reads from a standby.
     pub async fn start_reading_from(database: TestDatabase, standby: Standby) -> Self {
-        let db = Db::new(database.app(), 4, Duration::from_secs(10)).unwrap().reading_from(standby).unwrap();
+        let db = Db::new(database.app(), LIMITS).unwrap().reading_from(standby).unwrap();
         Self::serve(database, db).await
     }
 
@@ -196,11 +200,22 @@ impl App {
     }
 
     /// Starts the service on a database that it reaches in another way, such as a pooler.
-    pub async fn start_through(database: TestDatabase, connection: tokio_postgres::Config) -> Self {
-        Self::serve(database, Db::new(connection, 4, Duration::from_secs(10)).unwrap()).await
+    pub async fn start_through(database: TestDatabase, connection: impl Into<Target>) -> Self {
+        Self::serve(database, Db::new(connection, LIMITS).unwrap()).await
+    }
+
+    /// Starts the service on a fresh database, with limits of the test's own.
+    pub async fn start_with(limits: Limits) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), 8, Duration::from_secs(10)).unwrap();
+        Self::serve_within(limits, database, db).await
     }
 
     async fn serve(database: TestDatabase, db: Db) -> Self {
+        Self::serve_within(Limits::default(), database, db).await
+    }
+
+    async fn serve_within(limits: Limits, database: TestDatabase, db: Db) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let parts = Parts {
@@ -209,6 +224,7 @@ impl App {
             verifier: Verifier::hs256(SECRET, &Expectations::default()),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            limits,
             schema_version: newest(),
             ready: watch::Sender::new(false),
         };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use photometa::auth::token::{Expectations, Verifier};
-use photometa::db::Db;
+use photometa::db::{Db, Limits};
 use photometa::page::Pages;
 use photometa::pb::{self, photo_service_client::PhotoServiceClient};
 use photometa::server::Parts;
@@ -34,12 +34,12 @@ async fn check(app: &App, service: &str) -> Result<ServingStatus, Status> {
 }
 
 /// Lets nobody into the app's database, and throws out who is there.
-async fn take_away(app: &App) {
+pub async fn take_away(app: &App) {
     allow(app, false).await;
     throw_out(app).await;
 }
 
-async fn allow(app: &App, connections: bool) {
+pub async fn allow(app: &App, connections: bool) {
     let name = app.database.superuser().get_dbname().unwrap().to_owned();
     // PostgreSQL lets nobody do it to the database they are in.
     let outside = connect(app.database.superuser().dbname("postgres")).await;
@@ -51,6 +51,13 @@ pub async fn throw_out(app: &App) {
     let all = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()";
     app.postgres.batch_execute(all).await.unwrap();
+}
+
+/// Ends the sessions of the service alone, and waits until they have ended.
+async fn end_its_sessions(app: &App) {
+    let its = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+               where datname = current_database() and application_name = 'photometa'";
+    app.postgres.batch_execute(its).await.unwrap();
 }
 
 /// Waits until a watch says this; it may repeat itself before.
@@ -127,14 +134,35 @@ async fn watch_follows_the_database_away_and_back() {
 }
 
 #[tokio::test]
-async fn call_whose_connection_dies_answers_unavailable_and_the_next_one_works() {
+async fn read_whose_connection_dies_is_run_again() {
+    let app = App::start().await;
+    app.photo(A, "site/1.jpg").await;
+    let locker = lock_photos(&app).await;
+
+    let (photos, ()) = tokio::join!(list(&app), async {
+        for _ in 0..2 {
+            until_blocked(&app, 1).await;
+            end_its_sessions(&app).await;
+        }
+        until_blocked(&app, 1).await;
+        drop(locker);
+    });
+
+    assert_eq!(photos.unwrap().photos.len(), 1);
+}
+
+#[tokio::test]
+async fn call_whose_connections_die_again_and_again_answers_unavailable_and_the_next_one_works() {
     let app = App::start().await;
     list(&app).await.unwrap();
-    let _locker = lock_photos(&app).await;
+    let locker = lock_photos(&app).await;
     let (photos, ()) = tokio::join!(list(&app), async {
-        until_blocked(&app, 1).await;
-        throw_out(&app).await;
+        for _ in 0..3 {
+            until_blocked(&app, 1).await;
+            end_its_sessions(&app).await;
+        }
     });
+    drop(locker);
 
     let status = photos.unwrap_err();
 
@@ -204,11 +232,12 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let parts = Parts {
-        db: Db::new(database, 2, Duration::from_secs(5)).unwrap(),
+        db: Db::new(database, Limits::new(2, Duration::from_secs(5))).unwrap(),
         pages: Pages::new(SECRET),
         verifier: Verifier::hs256(SECRET, &Expectations::default()),
         request_timeout,
         drain_timeout: Duration::from_secs(1),
+        limits: photometa::config::Limits::default(),
         schema_version: photometa::db::migrate::newest(),
         ready: tokio::sync::watch::Sender::new(false),
     };

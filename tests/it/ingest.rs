@@ -49,7 +49,7 @@ impl Ingest {
     }
 
     /// Sends a message.
-    async fn send(&self, items: Vec<pb::IngestDetectionsItem>) {
+    pub async fn send(&self, items: Vec<pb::IngestDetectionsItem>) {
         let message = pb::IngestDetectionsRequest { items };
         self.messages.as_ref().unwrap().send(message).await.expect("the stream is open");
     }
@@ -65,7 +65,7 @@ impl Ingest {
     }
 
     /// Reads until this many are acknowledged.
-    async fn acks(&mut self, count: usize) -> Vec<pb::IngestDetectionsAck> {
+    pub async fn acks(&mut self, count: usize) -> Vec<pb::IngestDetectionsAck> {
         let mut acks = Vec::new();
         while acks.len() < count {
             acks.extend(self.next().await.unwrap().expect("more acknowledgements").acks);

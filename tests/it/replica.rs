@@ -33,6 +33,12 @@ impl Replica {
         Self::run(folder, free, urls, &[&["--address-file", &address], arguments].concat())
     }
 
+    /// Starts it where another one was.
+    pub fn start_at(name: &str, address: String, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let folder = Folder::made(name);
+        Self::run(folder, address, urls, arguments)
+    }
+
     /// As [`Replica::start`], with an address file of the caller's.
     pub fn start_with(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = Folder::new(name);

@@ -38,11 +38,29 @@ impl Server {
         server
     }
 
+    /// Starts one with the schema.
+    pub async fn prepared(name: &str) -> Self {
+        Self::prepared_in(Folder::new(name)).await
+    }
+
+    /// The same, in a folder.
+    pub async fn prepared_in(folder: Folder) -> Self {
+        let server = Self::start(folder).await;
+        server.running().ensure_database(DATABASE).await.unwrap();
+        Migrator::connect(&server.config("postgres")).await.unwrap().up().await.unwrap();
+        server
+    }
+
     /// Starts it, again.
     pub async fn go(&mut self) {
         let data_dir = self.folder.0.clone();
         let options = Options { data_dir, durable: true, max_connections: 40, pg_bin: None, path: path() };
         self.postgres = Some(Embedded::start(options).await.unwrap());
+    }
+
+    /// Sees to it that one that was killed has ended.
+    pub fn bury(&mut self) {
+        drop(self.postgres.take());
     }
 
     /// Stops it.
@@ -53,6 +71,18 @@ impl Server {
     /// Its process.
     pub fn running(&self) -> &Embedded {
         self.postgres.as_ref().unwrap()
+    }
+
+    /// All its processes, the first one first.
+    pub fn processes(&self) -> Vec<u32> {
+        let first = self.running().pid();
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        std::iter::once(first).chain(children.split_whitespace().map(|pid| pid.parse().unwrap())).collect()
+    }
+
+    /// Its data.
+    pub fn cluster(&self) -> PathBuf {
+        self.folder.0.join("postgres")
     }
 
     /// How somebody logs in.
@@ -74,9 +104,7 @@ impl Server {
 impl Pair {
     /// Starts a server with the schema and the two organizations, and copies it. Both log every statement.
     pub async fn start() -> Self {
-        let primary = Server::start(Folder::new("primary")).await;
-        primary.running().ensure_database(DATABASE).await.unwrap();
-        Migrator::connect(&primary.config("postgres")).await.unwrap().up().await.unwrap();
+        let primary = Server::prepared("primary").await;
         let admin = primary.superuser().await;
         admin.batch_execute(include_str!("fixture.sql")).await.unwrap();
         crate::statements::log::everything(&admin).await;
@@ -101,7 +129,7 @@ impl Pair {
 
     /// The standby as the service uses it.
     pub fn read_from(&self, max_lag: Duration) -> Standby {
-        Standby { config: self.standby.config("photometa_app"), max_lag, allow_unsafe_role: false }
+        Standby { target: self.standby.config("photometa_app").into(), max_lag, allow_unsafe_role: false }
     }
 
     /// Waits until the standby has replayed what the primary has written.

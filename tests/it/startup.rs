@@ -16,6 +16,7 @@ use crate::cluster::{TestDatabase, connect};
 use crate::harness::SECRET;
 use crate::program::{Folder, photometa, said};
 use crate::replica::Replica;
+use crate::standby::Server;
 
 /// A login of the test's own; gone afterwards, with what it was granted.
 async fn login(admin: &Client, name: &str, attributes: &str, groups: &str) -> String {
@@ -340,6 +341,23 @@ fn looking_at_a_database_makes_none() {
         assert!(told.contains("there is no database in"), "{told}");
         assert!(!folder.0.exists(), "a folder was made");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_waits_for_a_database_that_starts_after_it() {
+    let mut server = Server::prepared("late").await;
+    let url = format!(
+        "host={} port={} user=photometa_app dbname=photometa",
+        server.running().socket_dir().display(),
+        server.running().port()
+    );
+    server.stop().await;
+
+    let mut early = Replica::start("early", &[("PHOTOMETA_DATABASE_URL", &url)], &[]);
+    early.wait("told", |early| early.log().contains("it is tried again"));
+    server.go().await;
+
+    early.wait("ready", Replica::is_ready);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::harness::{A, App, Who, detection, object, photo};
 
 mod categories;
 mod cuts;
-mod ends;
+pub mod ends;
 mod filters;
 mod form;
 mod refused;

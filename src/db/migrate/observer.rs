@@ -1,7 +1,7 @@
 //! Where is the schema, and what would bring it further? Asked without the lock that migrations share and without
 //! writing anything, so that it also answers while somebody migrates.
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::error::MigrateError;
 use super::history::{self, Applied};
@@ -21,8 +21,8 @@ impl Observer {
     ///
     /// # Errors
     /// [`MigrateError::Database`].
-    pub async fn connect(config: &Config) -> Result<Self, MigrateError> {
-        let client = crate::db::session(config, "photometa observe").await?;
+    pub async fn connect(target: impl Into<crate::db::Target>) -> Result<Self, MigrateError> {
+        let client = crate::db::session(target, "photometa observe").await?;
         client.batch_execute("set default_transaction_read_only = on; set row_security = off").await?;
         let owner = client
             .query_opt(

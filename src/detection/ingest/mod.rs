@@ -4,14 +4,12 @@
 
 mod window;
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
-use futures_util::stream::{self, Stream};
 use prost::Message as _;
-use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
-use tracing::Instrument as _;
 
 use super::convert;
 use super::model::NewDetection;
@@ -21,7 +19,7 @@ use crate::db::Db;
 use crate::error::{Error, Result, item_status};
 use crate::lsn::Lsn;
 use crate::pb;
-use crate::streaming::{at, stopped};
+use crate::streaming::{Answers, Bounds, Out, answer, stopped};
 
 use window::{Item, Window};
 pub(crate) use window::{WINDOW_BYTES, WINDOW_ITEMS};
@@ -29,47 +27,35 @@ pub(crate) use window::{WINDOW_BYTES, WINDOW_ITEMS};
 /// Largest answer in bytes, or little more: a thousand refusals are more than clients accept at once.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
-type Answer = Result<pb::IngestDetectionsResponse, Status>;
-
-/// The answers of a stream. Dropping them, as happens when the client hangs up, ends it.
-pub(super) type Answers = Pin<Box<dyn Stream<Item = Answer> + Send>>;
-
 /// What a stream works with. One caller: all its statements are one organization's and one role's.
 #[derive(Debug)]
 pub(super) struct Ingest {
     pub(super) db: Db,
     pub(super) caller: Caller,
-    pub(super) draining: watch::Receiver<bool>,
+    pub(super) bounds: Bounds,
 }
 
 impl Ingest {
-    /// Stores what the client sends, in a task of its own: a transaction must go on while the client reads nothing.
-    pub(super) fn answer(self, messages: Streaming<pb::IngestDetectionsRequest>) -> Answers {
-        let (out, mut answers) = mpsc::channel(1);
-        let work = async move {
-            let end = tokio::select! {
-                // Whatever runs is dropped: its statement is cancelled, its transaction rolled back.
-                () = out.closed() => return,
-                () = at(self.caller.term.asked) => Err(Error::Deadline.into()),
-                end = self.run(messages, &out) => end,
-            };
-            if let Err(status) = end {
-                let _ = out.send(Err(status)).await;
-            }
-        };
-        tokio::spawn(work.in_current_span());
-        Box::pin(stream::poll_fn(move |context| answers.poll_recv(context)))
+    /// Stores what the client sends, in a task of its own: a transaction must go on while the client reads nothing. One
+    /// that is dropped is rolled back, and its statement cancelled.
+    pub(super) fn answer(
+        self,
+        messages: Streaming<pb::IngestDetectionsRequest>,
+    ) -> Answers<pb::IngestDetectionsResponse> {
+        let (bounds, term) = (self.bounds.clone(), self.caller.term);
+        answer(&bounds, term, |out| async move { self.run(messages, &out).await })
     }
 
     /// Reads, stores and acknowledges until there is an end of reading and everything read is acknowledged.
     async fn run(
         &self,
         mut messages: Streaming<pb::IngestDetectionsRequest>,
-        out: &mpsc::Sender<Answer>,
+        out: &Out<pb::IngestDetectionsResponse>,
     ) -> Result<(), Status> {
         let mut window = Window::default();
         let mut end = None;
-        let mut stopped = pin!(stopped(self.draining.clone(), self.caller.term.expires));
+        let mut stopped = pin!(stopped(self.bounds.draining.clone(), self.caller.term.expires));
+        let mut silence = pin!(sleep(self.bounds.idle));
         let mut flight = pin!(Fuse::terminated());
         loop {
             if flight.is_terminated() {
@@ -77,15 +63,19 @@ impl Ingest {
                 match end {
                     _ if !batch.is_empty() => flight.set(self.store(batch).fuse()),
                     Some(end) => return end,
-                    None => {}
+                    None => silence.as_mut().reset(Instant::now() + self.bounds.idle),
                 }
             }
             tokio::select! {
                 biased;
-                acks = &mut flight, if !flight.is_terminated() => tell(out, acks?).await,
+                acks = &mut flight, if !flight.is_terminated() => tell(out, acks?).await?,
                 error = &mut stopped, if end.is_none() => end = Some(Err(error.into())),
                 message = messages.message(), if end.is_none() && window.has_room() => {
                     end = read(&mut window, message).transpose();
+                }
+                // With nothing of the client's at hand.
+                () = &mut silence, if end.is_none() && flight.is_terminated() => {
+                    end = Some(Err(Error::Idle("sent nothing").into()));
                 }
             }
         }
@@ -138,7 +128,10 @@ fn read(
 }
 
 /// Sends acknowledgements. A client that has hung up needs none.
-async fn tell(out: &mpsc::Sender<Answer>, (acks, position): (Vec<pb::IngestDetectionsAck>, Option<Lsn>)) {
+async fn tell(
+    out: &Out<pb::IngestDetectionsResponse>,
+    (acks, position): (Vec<pb::IngestDetectionsAck>, Option<Lsn>),
+) -> Result<()> {
     let lsn = position.map(|position| position.to_string()).unwrap_or_default();
     let (mut told, mut bytes) = (Vec::new(), 0);
     for ack in acks {
@@ -147,10 +140,11 @@ async fn tell(out: &mpsc::Sender<Answer>, (acks, position): (Vec<pb::IngestDetec
         if bytes >= ANSWER_BYTES {
             bytes = 0;
             let acks = std::mem::take(&mut told);
-            let _ = out.send(Ok(pb::IngestDetectionsResponse { acks, lsn: lsn.clone() })).await;
+            out.send(pb::IngestDetectionsResponse { acks, lsn: lsn.clone() }).await?;
         }
     }
     if !told.is_empty() {
-        let _ = out.send(Ok(pb::IngestDetectionsResponse { acks: told, lsn })).await;
+        out.send(pb::IngestDetectionsResponse { acks: told, lsn }).await?;
     }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use super::*;
 use crate::harness::{Bearer, details, token};
 
 /// Callers of the flood: each sends again as soon as it is answered.
-const CALLERS: usize = 512;
+const CALLERS: usize = 256;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn create_detection_does_not_wait_for_the_flood_of_another_organization() {

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use super::{Ingest, item, items, runs, sequences};
 use crate::harness::{A, App, Bearer, details, reason, sign, token};
-use crate::health::{lock_photos, serve, throw_out, until_blocked};
+use crate::health::{allow, lock_photos, serve, take_away, throw_out, until_blocked};
 
 fn told(end: Result<(), Status>) -> (Code, String) {
     let status = end.unwrap_err();
@@ -134,7 +134,24 @@ async fn stream_ends_when_its_credential_does() {
 }
 
 #[tokio::test]
-async fn stream_whose_connection_dies_ends_without_acknowledging_and_sending_again_gives_the_whole() {
+async fn stream_whose_connection_dies_goes_on_with_another_one() {
+    let app = App::start().await;
+    let photo = app.photo(A, "site/1.jpg").await;
+    let ingest = Ingest::open(&app, A.as_service()).await;
+    // With the sessions, the lock's goes too.
+    let _locker = lock_photos(&app).await;
+    ingest.send(items(0..5, &photo.id)).await;
+    until_blocked(&app, 1).await;
+
+    throw_out(&app).await;
+    let acks = ingest.whole(items(5..10, &photo.id)).await;
+
+    assert!(acks.values().all(|ack| ack.outcome() == WriteOutcome::Created), "{acks:?}");
+    assert_eq!(runs(&app).await, [1; 10]);
+}
+
+#[tokio::test]
+async fn stream_whose_database_goes_away_ends_without_acknowledging_and_sending_again_gives_the_whole() {
     let app = App::start().await;
     let photo = app.photo(A, "site/1.jpg").await;
     let mut ingest = Ingest::open(&app, A.as_service()).await;
@@ -146,9 +163,10 @@ async fn stream_whose_connection_dies_ends_without_acknowledging_and_sending_aga
     }
     until_blocked(&app, 1).await;
 
-    throw_out(&app).await;
+    take_away(&app).await;
     drop(locker);
     let (acks, end) = ingest.rest().await;
+    allow(&app, true).await;
 
     assert_eq!((first.len(), acks.len()), (5, 0));
     assert!(details(end.as_ref().unwrap_err()).retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);

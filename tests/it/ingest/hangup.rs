@@ -54,19 +54,19 @@ async fn hanging_up_ends_the_statement_and_gives_its_connection_back() {
     let photo = app.photo(A, "site/1.jpg").await;
     let locker = lock_photos(&app).await;
     let mut open = Vec::new();
-    // As many as there are connections.
-    for number in 0..4 {
+    // As many as an organization has connections.
+    for number in 0..3 {
         let ingest = Ingest::open(&app, A.as_service()).await;
         ingest.send(vec![item(number, &photo.id)]).await;
         open.push(ingest);
     }
-    until_blocked(&app, 4).await;
+    until_blocked(&app, 3).await;
 
     drop(open);
 
     until_blocked(&app, 0).await;
     drop(locker);
-    let acks = Ingest::open(&app, A.as_service()).await.whole(items(0..4, &photo.id)).await;
+    let acks = Ingest::open(&app, A.as_service()).await.whole(items(0..3, &photo.id)).await;
     assert!(acks.values().all(|ack| ack.outcome() == WriteOutcome::Created), "{acks:?}");
-    assert_eq!(runs(&app).await, [1; 4]);
+    assert_eq!(runs(&app).await, [1; 3]);
 }

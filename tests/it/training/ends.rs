@@ -29,7 +29,7 @@ async fn rest(answers: &mut Answers) -> (Vec<pb::ExportTrainingDataResponse>, Op
 }
 
 /// More than the transport takes in while nobody reads.
-async fn fill(app: &App) {
+pub async fn fill(app: &App) {
     super::cuts::fill(app, A, &[(30, 40); 30], 0).await;
 }
 
