@@ -25,9 +25,21 @@ fmt:
 lint-proto:
     buf lint
 
-# Licences, banned crates and sources of the dependencies; needs cargo-deny.
+# What comes in with the dependencies: the Rust they need, licences, banned crates, sources, advisories; needs cargo-deny.
 deny:
-    cargo deny --locked check --hide-inclusion-graph licenses bans sources
+    .ci/supply-chain
+
+# deploy/licences.txt after a change of dependencies.
+licences:
+    .ci/supply_chain.py licences --write
+
+# A CycloneDX list of what is in the program, as target/sbom/photometa.cdx.json.
+sbom:
+    .ci/sbom
+
+# Inputs at random for a target or for all of them, so many seconds each: `just fuzz rpc 600`; needs a C++ compiler.
+fuzz *arguments:
+    fuzz/run {{arguments}}
 
 # The SQL of the versions that the database lacks.
 plan:

@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result, Violation};
 
+/// Most paths of an update mask.
+const MAX_PATHS: usize = 100;
+
 /// Where a field is: a path that costs nothing until it is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
@@ -259,6 +262,10 @@ impl Violations {
     ) -> Option<Vec<&'static str>> {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() || paths == ["*"] {
+            return None;
+        }
+        // Each wrong one is told with all that would be right.
+        if !self.count(&at.field("paths"), paths.len(), 0..=MAX_PATHS) {
             return None;
         }
         let mut chosen = Vec::with_capacity(paths.len());

@@ -4,15 +4,30 @@
 
 mod weight;
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 use bytes::Buf as _;
 use prost::{Message, Name};
+use prost_types::FileDescriptorSet;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstCodec;
 
 use crate::error::Error;
+use crate::pb;
+
+/// Every field of a message of the contract, as `Photo.exif_data`.
+static FIELDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
+    let messages = files.into_iter().flat_map(|file| file.message_type);
+    let fields = messages.flat_map(|message| {
+        let owner = message.name().to_owned();
+        message.field.into_iter().map(move |field| format!("{owner}.{}", field.name()))
+    });
+    fields.collect()
+});
 
 /// The codec that the generated services use.
 #[derive(Debug, Clone)]
@@ -66,6 +81,7 @@ impl<U: Message + Name + Default> Decoder for MessageDecoder<U> {
 /// Turns prost's words into an error. Free JSON nested too deeply for the decoder breaks the same rule as
 /// JSON that is only too deep for us, so it is told the same way, with the path that prost names from the
 /// inside out: `failed to decode Protobuf message: Value.kind: Struct.fields: Photo.exif_data: CreatePhotoRequest.photo: …`.
+/// It names a oneof, and not which of its fields is set: there the path ends.
 fn refusal(message: &str) -> Error {
     let message = message.trim_start_matches("failed to decode Protobuf message: ");
     if !message.contains("recursion limit") {
@@ -77,6 +93,7 @@ fn refusal(message: &str) -> Error {
         .collect::<Vec<_>>()
         .into_iter()
         .rev()
+        .take_while(|(owner, field)| FIELDS.contains(&format!("{owner}.{field}")))
         .take_while(|(owner, _)| !matches!(*owner, "Struct" | "Value" | "ListValue"))
         .map(|(_, field)| field)
         .collect();
@@ -98,6 +115,16 @@ mod tests {
         let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
 
         assert_eq!(violations[0].path, "photo.exif_data");
+    }
+
+    #[test]
+    fn refusal_names_what_a_oneof_is_in() {
+        let said = "failed to decode Protobuf message: Value.kind: Struct.fields: DetectedObject.attributes: AddObject.object: \
+                    ObjectEdit.edit: Feedback.edits: CreateFeedbackRequest.feedback: recursion limit reached";
+
+        let Error::Invalid(violations) = refusal(said) else { panic!("not a field violation") };
+
+        assert_eq!(violations[0].path, "feedback.edits");
     }
 
     #[test]

@@ -26,7 +26,7 @@ const TOLD: usize = 20;
 
 /// Brings labelled data in.
 #[derive(Debug, Args)]
-pub(super) struct Import {
+pub struct Import {
     #[command(subcommand)]
     source: Source,
 }
@@ -101,6 +101,32 @@ impl Coco {
         let report = Report { photos: photos.tally, detections, others, elapsed: started.elapsed() };
         tell(predictions.as_ref().unwrap_or(&file), &report)
     }
+}
+
+/// What an import of these files sends, were nothing there yet: the photos, and a detection for each of them. New photos
+/// are the project's, and detections of damage.
+///
+/// # Errors
+/// The first problems of the files, with their places.
+pub fn messages(
+    dataset: &[u8],
+    predictions: Option<&[u8]>,
+    project: Uuid,
+) -> Result<(Vec<pb::Photo>, Vec<pb::Detection>), Failure> {
+    let (file, predicted) = (Path::new("dataset"), predictions.map(|_| Path::new("predictions")));
+    let mut data = coco::parse(file, dataset)?;
+    if let (Some(predicted), Some(bytes)) = (predicted, predictions) {
+        data.annotations = coco::parse_predictions(predicted, bytes)?;
+    }
+    check::check(&data, file, predicted)?;
+    let (detection_type, picture) = (pb::DetectionType::Damage, data.picture());
+    let target = Target { project: Some(project), detection_type, model_version: "coco".to_owned(), picture };
+    let (annotations, categories) = (convert::by_image(&data), convert::categories(&data));
+    let detection = |image: &coco::Image| {
+        let its = annotations.get(&image.id).map(Vec::as_slice).unwrap_or_default();
+        target.detection(image, its, &categories)
+    };
+    Ok((data.images.iter().map(|image| target.photo(image)).collect(), data.images.iter().map(detection).collect()))
 }
 
 /// Sends everything: what became of the photos and the detections, and which labels have other ids.

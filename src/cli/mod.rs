@@ -5,7 +5,7 @@ mod database;
 mod doctor;
 mod export;
 mod healthcheck;
-mod import;
+pub mod import;
 mod migrate;
 mod secret;
 mod seed;
@@ -54,7 +54,7 @@ enum Command {
 }
 
 /// What a command fails with: a sentence for its user.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Cli {
     /// Runs the command. Exit status: 0 done, 1 failed, 2 wrong usage.

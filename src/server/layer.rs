@@ -2,16 +2,19 @@
 //! read, it is told where in the database's log its commits are, and whatever refuses it (tonic itself included) does so
 //! with a reason. A panic is the end of one call. Tonic's own deadline answers CANCELLED, so ours comes a little earlier.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -24,16 +27,27 @@ use super::connection::Peer;
 use super::guard::Guarded;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
+use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
 use crate::lsn::{self, Written};
 use crate::panics;
+use crate::pb;
 use crate::streaming::told;
 
 const REQUEST_ID: &str = "x-request-id";
 const TIMEOUT: &str = "grpc-timeout";
 /// What the names of our services begin with.
 const OURS: &str = "photometa.";
+/// Every RPC of ours, as `photometa.v1.PhotoService/GetPhoto`.
+static RPCS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
+    let rpcs = files.iter().flat_map(|file| {
+        let services = file.service.iter();
+        services.flat_map(|service| service.method.iter().map(|rpc| (file.package(), service.name(), rpc.name())))
+    });
+    rpcs.map(|(package, service, rpc)| format!("{package}.{service}/{rpc}")).collect()
+});
 /// How much earlier than the caller's deadline ours is.
 const HEAD_START: Duration = Duration::from_millis(5);
 /// Most entries of a call's metadata, those of the protocol among them.
@@ -43,7 +57,7 @@ const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// Wraps every service.
 #[derive(Debug, Clone)]
-pub(super) struct CallLayer {
+pub struct CallLayer {
     /// Verifies credentials.
     pub(super) verifier: Arc<Verifier>,
     /// Longest time of a call.
@@ -56,6 +70,20 @@ pub(super) struct CallLayer {
     pub(super) cut: watch::Receiver<bool>,
 }
 
+impl CallLayer {
+    /// Ends calls after `longest`, lets as many in as `limits` say, refuses them until the schema is `prepared`, and ends
+    /// them without their answer once they are `cut` off.
+    pub fn new(
+        verifier: Verifier,
+        longest: Duration,
+        limits: &Limits,
+        prepared: watch::Receiver<bool>,
+        cut: watch::Receiver<bool>,
+    ) -> Self {
+        Self { verifier: Arc::new(verifier), longest, admission: Arc::new(Admission::new(limits)), prepared, cut }
+    }
+}
+
 impl<S> Layer<S> for CallLayer {
     type Service = Call<S>;
 
@@ -66,7 +94,7 @@ impl<S> Layer<S> for CallLayer {
 
 /// A service in the layer.
 #[derive(Debug, Clone)]
-pub(super) struct Call<S> {
+pub struct Call<S> {
     inner: S,
     settings: CallLayer,
 }
@@ -182,6 +210,10 @@ impl CallLayer {
         });
         let tenant = found.as_ref().ok().map(|caller| caller.organization);
         let permit = gate.map(|gate| gate.enter(tenant)).transpose()?;
+        // A message costs memory, which is not for everybody. That there is no such RPC is no secret.
+        if let Some(problem) = found.as_ref().err().filter(|_| RPCS.contains(rpc)) {
+            return Err(Error::Credential(*problem));
+        }
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
         request.extensions_mut().insert(Credential(found));
         Ok(Admitted { request, deadline, written, permit })

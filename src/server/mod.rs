@@ -3,11 +3,10 @@
 mod admission;
 mod connection;
 mod guard;
-mod layer;
+pub mod layer;
 mod readiness;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,7 +15,6 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tower::ServiceBuilder;
 
-use self::admission::Admission;
 use crate::auth::token::Verifier;
 use crate::config::Limits;
 use crate::db::Db;
@@ -90,13 +88,7 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     }
     let (streams, cut) = (watch::Sender::new(false), watch::Sender::new(false));
     let bounds = Bounds { draining: streams.subscribe(), idle: limits.stream_idle_timeout };
-    let calls = layer::CallLayer {
-        verifier: Arc::new(verifier),
-        longest: request_timeout,
-        admission: Arc::new(Admission::new(&limits)),
-        prepared,
-        cut: cut.subscribe(),
-    };
+    let calls = layer::CallLayer::new(verifier, request_timeout, &limits, prepared, cut.subscribe());
     let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
     let photos = photo::Service::new(db.clone(), pages.clone());
     let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds };

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::harness::{A, App, OPERATOR, Who, details, reason, sign, token};
-use crate::rpcs::{RPCS, Rpc, methods, name};
+use crate::rpcs::{RPCS, Rpc, methods, name, raw};
 use crate::world::{World, fingerprint};
 
 fn in_an_hour() -> u64 {
@@ -150,6 +150,33 @@ async fn every_rpc_refuses_a_missing_credential() {
         );
     }
     assert_eq!(fingerprint(&app).await, before);
+}
+
+/// A message costs memory before anything is known of it.
+#[tokio::test]
+async fn messages_of_nobody_are_not_read() {
+    let app = App::start().await;
+
+    for rpc in RPCS {
+        let path = format!("photometa.v1.{}", rpc.name);
+        // A key without a value, which is no message.
+        let malformed = b"\x08".to_vec();
+        let nobody = raw(&app, &path, None, malformed.clone()).await.unwrap_err();
+        let forged = raw(&app, &path, Some("Bearer a.b.c"), malformed).await.unwrap_err();
+
+        assert_eq!(
+            (nobody.code(), reason(&nobody).as_str()),
+            (Code::Unauthenticated, "CREDENTIAL_MISSING"),
+            "{}",
+            rpc.name
+        );
+        assert_eq!(
+            (forged.code(), reason(&forged).as_str()),
+            (Code::Unauthenticated, "CREDENTIAL_INVALID"),
+            "{}",
+            rpc.name
+        );
+    }
 }
 
 #[tokio::test]

@@ -240,6 +240,30 @@ fn only_config_and_telemetry_read_the_environment() {
     none("reads the environment", others.filter(reads));
 }
 
+/// The compiler refuses unsafe code, and clippy what is not justified, unless a file says otherwise.
+#[test]
+fn only_the_starter_of_postgresql_is_unsafe() {
+    let word = ["un", "safe"].concat();
+    let written = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let mut words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && !"_-".contains(c)));
+        words.any(|found| {
+            found == word || found == format!("{word}_code") || found.starts_with(&format!("undocumented_{word}"))
+        })
+    };
+    let rust = ["src", "tests", "benches", "fuzz"].into_iter().flat_map(files);
+    let rust = rust.chain([root().join("build.rs")]).filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let found: Vec<_> =
+        rust.filter(written).map(|path| path.strip_prefix(root()).unwrap().display().to_string()).collect();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+
+    assert_eq!(found, ["src/db/embedded/process.rs"]);
+    for lint in [format!("{word}_code = \"deny\""), format!("undocumented_{word}_blocks = \"deny\"")] {
+        assert!(manifest.contains(&lint), "Cargo.toml does not say {lint}");
+    }
+}
+
 #[test]
 fn sql_is_static() {
     let verbs = ["select", "insert", "update", "delete"];
@@ -251,7 +275,7 @@ fn sql_is_static() {
 #[test]
 fn every_module_says_what_it_is_for_in_five_lines() {
     for path in
-        files("src").into_iter().chain(files("tests")).filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        ["src", "tests", "fuzz"].into_iter().flat_map(files).filter(|path| path.extension().is_some_and(|e| e == "rs"))
     {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().take_while(|line| line.starts_with("//!")).count();
@@ -262,7 +286,7 @@ fn every_module_says_what_it_is_for_in_five_lines() {
 
 #[test]
 fn no_file_is_longer_than_it_may_be() {
-    let folders = ["src", "tests", "proto", "migrations", "benches", "examples"];
+    let folders = ["src", "tests", "proto", "migrations", "benches", "examples", "fuzz/src", "fuzz/tests"];
     let prose = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
     let lengths = folders.into_iter().flat_map(files).filter(|path| !prose(path)).map(|path| {
         let lines = fs::read_to_string(&path).map(|text| text.lines().count()).unwrap_or_default();

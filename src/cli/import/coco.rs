@@ -124,31 +124,37 @@ struct Predictions(#[serde(deserialize_with = "predictions")] Vec<Prediction>);
 /// # Errors
 /// When one cannot be read, is not what it should be, or breaks a rule: the first problems, with their places.
 pub(super) fn read(file: &Path, predicted: Option<&Path>) -> Result<Coco, Failure> {
-    let mut data: Coco = parse(file, |bytes| {
-        is_list(bytes).then_some(
-            "this is a list, as files of predictions are; give the file of the images and categories first:\n  \
-             photometa import coco DATASET.json --predictions PREDICTIONS.json --model-version NAME",
-        )
-    })?;
+    let mut data = parse(file, &load(file)?)?;
     if let Some(predicted) = predicted {
-        let Predictions(predictions) = parse(predicted, |bytes| {
-            (!is_list(bytes)).then_some(
-                "predictions are a list of objects with image_id, category_id, bbox or segmentation, and score",
-            )
-        })?;
-        data.annotations = (1..).zip(predictions).map(|(number, prediction)| prediction.numbered(number)).collect();
+        data.annotations = parse_predictions(predicted, &load(predicted)?)?;
     }
     check(&data, file, predicted)?;
     Ok(data)
 }
 
-/// Reads a file that nothing is wrong with at first sight.
-fn parse<T: DeserializeOwned>(file: &Path, wrong: impl Fn(&[u8]) -> Option<&'static str>) -> Result<T, Failure> {
-    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    if let Some(problem) = wrong(&bytes) {
-        return Err(format!("{}: {problem}", file.display()).into());
+fn load(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
+}
+
+/// Reads the bytes of a file.
+pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Coco, Failure> {
+    let list = "this is a list, as files of predictions are; give the file of the images and categories first:\n  \
+                photometa import coco DATASET.json --predictions PREDICTIONS.json --model-version NAME";
+    if is_list(bytes) { Err(format!("{}: {list}", file.display()).into()) } else { of_json(file, bytes) }
+}
+
+/// Reads the bytes of a file of predictions.
+pub(super) fn parse_predictions(file: &Path, bytes: &[u8]) -> Result<Vec<Annotation>, Failure> {
+    if !is_list(bytes) {
+        let list = "predictions are a list of objects with image_id, category_id, bbox or segmentation, and score";
+        return Err(format!("{}: {list}", file.display()).into());
     }
-    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()).into())
+    let Predictions(predictions) = of_json(file, bytes)?;
+    Ok((1..).zip(predictions).map(|(number, prediction)| prediction.numbered(number)).collect())
+}
+
+fn of_json<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
 fn is_list(bytes: &[u8]) -> bool {

@@ -32,8 +32,10 @@ pub(in crate::detection) fn claim(request: pb::ClaimPendingDetectionsRequest) ->
 }
 
 fn duration(checks: &mut Violations, at: &At<'_>, given: prost_types::Duration) -> Duration {
-    let found = Duration::try_from(given).ok().filter(|found| DURATIONS.contains(found));
-    found.filter(|_| (0..1_000_000_000).contains(&given.nanos)).unwrap_or_else(|| {
+    // prost's own conversion overflows with the lowest number of seconds.
+    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let found = u64::try_from(given.seconds).ok().zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    found.filter(|found| DURATIONS.contains(found)).unwrap_or_else(|| {
         checks.refuse(at, "is no duration of 1 second to 1 day");
         DEFAULT_DURATION
     })
@@ -46,4 +48,33 @@ pub(in crate::detection) fn release(request: pb::ReleaseClaimedDetectionsRequest
     let ids = each_once(checks.ids(&At::REQUEST, "ids", &ids, 0..=MAX_BATCH));
     checks.finish()?;
     Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_takes_what_is_a_second_to_a_day() {
+        let read = |seconds, nanos| {
+            let mut checks = Violations::new();
+            let found = duration(&mut checks, &At::REQUEST, prost_types::Duration { seconds, nanos });
+            checks.is_empty().then_some(found)
+        };
+
+        assert_eq!(read(1, 0), Some(Duration::from_secs(1)));
+        assert_eq!(read(86_399, 999_999_999), Some(Duration::new(86_399, 999_999_999)));
+        for (seconds, nanos) in [
+            (0, 999_999_999),
+            (86_400, 1),
+            (2, -1),
+            (-1, 0),
+            (1, 1_000_000_000),
+            (i64::MIN, 0),
+            (i64::MIN, i32::MIN),
+            (i64::MAX, i32::MAX),
+        ] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
+    }
 }

@@ -69,6 +69,20 @@ async fn create_photo_is_too_large_over_four_mebibytes() {
 }
 
 #[tokio::test]
+async fn update_masks_of_many_paths_are_refused_at_once() {
+    let app = App::start().await;
+    let mask = prost_types::FieldMask { paths: vec![String::new(); 1_000_000] };
+
+    let request = pb::UpdatePhotoRequest { photo: Some(pb::Photo::default()), update_mask: Some(mask) };
+    let status = app.photos(A.as_service()).update_photo(request).await.unwrap_err();
+
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+    let details = details(&status);
+    let mask = details.bad_request().unwrap().field_violations.iter().find(|one| one.field == "update_mask.paths");
+    assert!(mask.is_some_and(|mask| mask.description.contains("0 to 100")), "{status:?}");
+}
+
+#[tokio::test]
 async fn unknown_rpc_is_unimplemented() {
     let app = App::start().await;
 
