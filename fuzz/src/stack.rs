@@ -94,7 +94,7 @@ impl Default for Stack {
     fn default() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        let nothing = db::Limits { size: 0, share: 1, wait: Duration::ZERO };
+        let nothing = db::PoolSettings { size: 0, share: 1, wait: Duration::ZERO };
         let db = Db::new(tokio_postgres::Config::new(), nothing).expect("a pool of nothing");
         let ends = watch::Sender::new(false);
         let (_, prepared) = watch::channel(true);
