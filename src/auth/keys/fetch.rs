@@ -94,3 +94,25 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn max_age_is_read_among_other_directives() {
+        for (text, expected) in [
+            ("max-age=60", Some(60)),
+            ("public, max-age=900, must-revalidate", Some(900)),
+            ("no-cache", None),
+            ("max-age=soon", None),
+            ("s-maxage=5", None),
+        ] {
+            let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(text))]);
+
+            assert_eq!(max_age(&headers), expected.map(Duration::from_secs), "{text}");
+        }
+    }
+}

@@ -145,15 +145,18 @@ impl Followed {
         Ok((Outcome::Changed, fetched.max_age))
     }
 
-    /// Says it once for each trouble.
+    /// Says it once for each trouble. A file that was never read ends the start, which says it, too.
     fn complain(&mut self, problem: KeyError) {
         if self.trouble.as_ref() != Some(&problem) {
-            let meanwhile = if self.seen.is_some() {
-                "the keys from before stay"
-            } else {
-                "until then, calls with its credentials are UNAVAILABLE"
-            };
-            tracing::warn!(source = %self.source.place, %problem, "the keys cannot be read; {meanwhile}");
+            match (&self.seen, &self.source.place) {
+                (Some(_), place) => {
+                    tracing::warn!(source = %place, %problem, "the keys cannot be read; the keys from before stay");
+                }
+                (None, place @ Place::Url(_)) => {
+                    tracing::warn!(source = %place, %problem, "the keys cannot be read; until then, calls by them are UNAVAILABLE");
+                }
+                (None, Place::File(_)) => {}
+            }
         }
         self.trouble = Some(problem);
     }
