@@ -34,7 +34,7 @@ fn caller(organization: Uuid, rpc: &str) -> Caller {
         role: Role::OrgAdmin,
         rpc: rpc.to_owned(),
         deadline: now + longest,
-        term: Term { longest, asked: None, streams: false, expires: None },
+        term: Term { longest, asked: None, streams: false, expires: None, ends: None },
         after: None,
         written: Written::default(),
     }
