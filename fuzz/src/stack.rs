@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::config;
-use photometa::db::{self, Db};
+use photometa::db::{Db, PoolSettings};
 use photometa::page::Pages;
 use photometa::server::layer::CallLayer;
 use photometa::streaming::Bounds;
@@ -94,7 +94,7 @@ impl Default for Stack {
     fn default() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        let nothing = db::PoolSettings { size: 0, share: 1, wait: Duration::ZERO };
+        let nothing = PoolSettings { size: 0, share: 1, wait: Duration::ZERO };
         let db = Db::new(tokio_postgres::Config::new(), nothing).expect("a pool of nothing");
         let ends = watch::Sender::new(false);
         let (_, prepared) = watch::channel(true);

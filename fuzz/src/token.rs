@@ -1,7 +1,6 @@
 //! Bearer tokens: those that are changed, those of other algorithms, and those with strange claims under a right
 //! signature.
 
-use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -61,10 +60,10 @@ fn signed(header: &[u8], claims: &[u8]) -> Vec<u8> {
     format!("Bearer {parts}.{}", URL_SAFE_NO_PAD.encode(tag)).into_bytes()
 }
 
-/// What a token says. With a secret alone there is nothing to wait for.
-fn verified(verifier: &Verifier, sent: &[u8]) -> Result<Claims, CredentialProblem> {
-    let mut verified = pin!(verifier.verify([sent], Instant::now()));
-    match verified.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+/// A shared secret is there: nothing is waited for.
+fn verify(verifier: &Verifier, sent: &[u8]) -> Result<Claims, CredentialProblem> {
+    let mut read = pin!(verifier.verify([sent], Instant::now()));
+    match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(read) => read,
         Poll::Pending => panic!("it waits for a key"),
     }
@@ -90,8 +89,8 @@ pub fn token(data: &[u8]) {
         }
     };
     let budget = FLAT + PER_BYTE * sent.len();
-    let read = VERIFIER.with(|verifier| within(budget, || verified(verifier, &sent)));
-    let again = VERIFIER.with(|verifier| verified(verifier, &sent));
+    let read = VERIFIER.with(|verifier| within(budget, || verify(verifier, &sent)));
+    let again = VERIFIER.with(|verifier| verify(verifier, &sent));
     assert_eq!(
         read.as_ref().map(|claims| (claims.sub, claims.org, claims.exp)).map_err(|problem| *problem),
         again.as_ref().map(|claims| (claims.sub, claims.org, claims.exp)).map_err(|problem| *problem),

@@ -79,7 +79,7 @@ fn request(rpc: &str) -> Request<Body> {
 }
 
 fn asking(timeout: &'static str) -> Request<Body> {
-    let mut request = request(RPC);
+    let mut request = of(1);
     request.headers_mut().insert(TIMEOUT, HeaderValue::from_static(timeout));
     request
 }
@@ -194,7 +194,7 @@ async fn organization_that_floods_leaves_room_and_health_needs_none() {
 
     assert!(refused.is(Code::ResourceExhausted, "OVERLOADED"), "{} {}", refused.code, refused.message);
     assert_eq!(scene.call(of(2), fine).await.code, Code::Ok);
-    assert_eq!(scene.call(request(RPC), fine).await.code, Code::Ok);
+    assert_eq!(scene.call(of(3), fine).await.code, Code::Ok);
     assert_eq!(scene.call(request("grpc.health.v1.Health/Check"), fine).await.code, Code::Ok);
     for call in held {
         call.abort();
@@ -236,7 +236,7 @@ async fn deadline_that_cannot_be_read_is_refused() {
 async fn metadata_is_bounded_in_entries_and_bytes() {
     let scene = Scene::new(8);
     let with = |entries: usize, bytes: usize| {
-        let mut request = request(RPC);
+        let mut request = of(1);
         for number in 0..entries {
             let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
             request.headers_mut().insert(name, HeaderValue::try_from("v".repeat(bytes)).unwrap());
