@@ -1,6 +1,7 @@
 //! What can go wrong, and the only place that turns it into a gRPC status. A variant exists where a client
 //! program should behave differently; the reasons are those of `proto/photometa/v1/error_reason.proto`.
 
+mod driver;
 mod reason;
 
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
 use crate::pb::ErrorReason;
+use driver::is_race;
+pub use driver::lost;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -178,25 +181,6 @@ impl Error {
         }
         Self::Internal(format!("{error:?}"))
     }
-}
-
-/// Why the server is of no use, if that is what the error says: it gave no answer at all (closed, refused, timed out), or
-/// it is not ready, full, ending, or takes no writes. What does not encode is our bug.
-pub fn lost(error: &tokio_postgres::Error) -> Option<String> {
-    let Some(database) = error.as_db_error() else {
-        let silent = error.is_closed()
-            || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-        return silent.then(|| error.to_string());
-    };
-    let state = database.code();
-    // Connection exceptions, insufficient resources, operator intervention, a standby that took over reading.
-    let lost = ["08", "53", "57"].contains(&&state.code()[..2]) || *state == SqlState::READ_ONLY_SQL_TRANSACTION;
-    lost.then(|| database.message().to_owned())
-}
-
-fn is_race(state: &SqlState) -> bool {
-    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::FOREIGN_KEY_VIOLATION]
-        .contains(state)
 }
 
 impl From<tokio_postgres::Error> for Error {

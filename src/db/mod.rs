@@ -50,6 +50,8 @@ const ATTEMPTS: u32 = 3;
 const LOST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a read waits for a connection to the standby before it asks the primary.
 const SPILL: Duration = Duration::from_millis(100);
+/// How often to look whether all connections are at rest.
+const REST_STEP: Duration = Duration::from_millis(5);
 /// How long a session may take to be opened, over all hosts of its URL.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -208,6 +210,18 @@ impl Db {
             return Err(Error::DatabaseUnavailable("it takes no writes".to_owned()));
         }
         Ok(())
+    }
+
+    /// Waits until no connection is in use, for so long at most: what a call that was cut off has left running is cancelled
+    /// by then, and not when PostgreSQL next looks for its client.
+    pub async fn rest(&self, patience: Duration) {
+        let resting = async {
+            let replica = self.replica.as_ref().map(|replica| &replica.connections);
+            while [Some(&self.primary), replica].into_iter().flatten().any(|connections| !connections.at_rest()) {
+                tokio::time::sleep(REST_STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, resting).await;
     }
 
     /// Asks which version the schema is at; none where the database answers and will not say: no version was applied,

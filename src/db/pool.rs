@@ -96,6 +96,11 @@ impl Connections {
         }
     }
 
+    /// Whether no connection is in use, or comes to rest.
+    pub(super) fn at_rest(&self) -> bool {
+        self.turns.at_rest()
+    }
+
     /// Closes the connections that nobody uses: they are of no use any more.
     pub(super) fn forget(&self) {
         self.pool.retain(|_, _| false);

@@ -56,6 +56,11 @@ impl Turns {
         turn.unwrap_or_else(|_| unreachable!("a place in the queue ends with its turn"))
     }
 
+    /// Whether nobody has a turn: no connection works, or comes to rest.
+    pub(super) fn at_rest(&self) -> bool {
+        self.0.state().held.is_empty()
+    }
+
     /// A turn, if there is one now.
     pub(super) fn now(&self, organization: OrganizationId) -> Option<Turn> {
         let mut state = self.0.state();

@@ -128,5 +128,6 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     cut.send_replace(true);
     // Who does not read what it is told is not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, server).await;
+    db.rest(LAST_WORDS).await;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! A running service for one test: the real server over a socket, on a database of its own, and clients for
 //! whoever the test wants to be.
 
+mod people;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
 use photometa::config::Limits;
 use photometa::db::migrate::newest;
@@ -25,6 +26,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
 use crate::cluster::{TestDatabase, connect};
+pub use people::{A, B, OPERATOR, Organization, Who};
 
 /// Every table of the schema.
 pub const TABLES: [&str; 12] = [
@@ -47,79 +49,6 @@ const POOL: PoolSettings = PoolSettings { size: 4, share: 3, wait: Duration::fro
 
 /// Signs the tests' credentials.
 pub const SECRET: &[u8] = b"the secret of the integration tests, 32 bytes and more";
-
-/// The ids of one organization of the fixture.
-#[derive(Debug, Clone, Copy)]
-pub struct Organization {
-    /// The organization.
-    pub id: Uuid,
-    /// A user.
-    pub admin: Uuid,
-    /// A user who is a member of `house`.
-    pub member: Uuid,
-    /// A user who is a member of `bridge`.
-    pub outsider: Uuid,
-    /// A project.
-    pub house: Uuid,
-    /// Another project.
-    pub bridge: Uuid,
-}
-
-const fn organization(first: u128) -> Organization {
-    Organization {
-        id: id(first, 0x01),
-        admin: id(first, 0x11),
-        member: id(first, 0x12),
-        outsider: id(first, 0x13),
-        house: id(first, 0x21),
-        bridge: id(first, 0x22),
-    }
-}
-
-const fn id(first: u128, last: u128) -> Uuid {
-    Uuid::from_u128((first << 124) | 0x4000_8000_0000_0000_0000 | last)
-}
-
-/// Organization A.
-pub const A: Organization = organization(0xa);
-/// Organization B.
-pub const B: Organization = organization(0xb);
-
-/// Somebody with a credential.
-#[derive(Debug, Clone, Copy)]
-pub struct Who {
-    /// What they may do.
-    pub role: Role,
-    /// Their organization.
-    pub organization: Option<Uuid>,
-    /// They.
-    pub subject: Uuid,
-}
-
-impl Organization {
-    /// Its administrator.
-    pub fn as_admin(&self) -> Who {
-        Who { role: Role::OrgAdmin, organization: Some(self.id), subject: self.admin }
-    }
-
-    /// A person who is a member of `house`.
-    pub fn as_member(&self) -> Who {
-        Who { role: Role::OrgUser, organization: Some(self.id), subject: self.member }
-    }
-
-    /// A person who is a member of `bridge`, not of `house`.
-    pub fn as_outsider(&self) -> Who {
-        Who { role: Role::OrgUser, organization: Some(self.id), subject: self.outsider }
-    }
-
-    /// Its upload service or detection worker.
-    pub fn as_service(&self) -> Who {
-        Who { role: Role::Service, organization: Some(self.id), subject: Uuid::from_u128(0x5e) }
-    }
-}
-
-/// Platform staff.
-pub const OPERATOR: Who = Who { role: Role::Operator, organization: None, subject: Uuid::from_u128(0x0e) };
 
 /// Signs a credential that is valid for an hour.
 pub fn token(who: Who) -> String {

@@ -110,6 +110,9 @@ impl Worker {
     }
 
     async fn create_photo(&mut self) {
+        if self.model.photos.len() > MOST {
+            return self.delete_photo().await;
+        }
         let number = self.name();
         let key = format!("{}{number}.jpg", self.model.prefix);
         let mut made = photo(self.model.organization.house, &key);
