@@ -64,12 +64,14 @@ impl Service {
         !self.over.load(Ordering::Relaxed)
     }
 
-    /// Calls until the answer is not UNAVAILABLE. Answers whether it was the first one, too.
+    /// Calls until the answer is not UNAVAILABLE. Answers whether no call before it can have been carried out, too.
     async fn call<T>(&self, mut call: impl AsyncFnMut(Authenticated) -> Result<Response<T>, Status>) -> (T, bool) {
-        for attempt in 0..ATTEMPTS {
+        let mut first = true;
+        for _ in 0..ATTEMPTS {
             match call(self.one()).await {
-                Ok(answer) => return (answer.into_inner(), attempt == 0),
-                Err(status) if is_unavailable(&status) => {
+                Ok(answer) => return (answer.into_inner(), first),
+                Err(status) if is_unavailable(&status) || was_refused(&status) => {
+                    first &= was_refused(&status);
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -121,7 +123,7 @@ impl Service {
                 Err(status) => Err(status),
             };
             if let Err(status) = end {
-                assert!(is_unavailable(&status), "a stream failed: {status:?}");
+                assert!(is_unavailable(&status) || was_refused(&status), "a stream failed: {status:?}");
                 self.retried.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -178,6 +180,19 @@ fn is_unavailable(status: &Status) -> bool {
         cause = found.source();
     }
     status.code() == Code::Unavailable
+}
+
+/// What tonic says of a call that met a GOAWAY without an error: the server has not looked at it (RFC 9113, 6.8), and gRPC's
+/// other clients make it again by themselves. That it was not carried out is seen in the next answer.
+fn was_refused(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(found) = cause {
+        if let Some(error) = found.downcast_ref::<h2::Error>() {
+            return error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+        }
+        cause = found.source();
+    }
+    false
 }
 
 /// Tells the clients that it is over, when it is dropped.
