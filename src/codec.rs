@@ -10,22 +10,18 @@ use std::sync::LazyLock;
 
 use bytes::Buf as _;
 use prost::{Message, Name};
-use prost_types::FileDescriptorSet;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstCodec;
 
+use crate::contract;
 use crate::error::Error;
-use crate::pb;
 
 /// Every field of a message of the contract, as `Photo.exif_data`.
 static FIELDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
-    let messages = files.into_iter().flat_map(|file| file.message_type);
-    let fields = messages.flat_map(|message| {
-        let owner = message.name().to_owned();
-        message.field.into_iter().map(move |field| format!("{owner}.{}", field.name()))
-    });
+    let messages = contract::files().iter().flat_map(|file| &file.message_type);
+    let fields =
+        messages.flat_map(|message| message.field.iter().map(|field| format!("{}.{}", message.name(), field.name())));
     fields.collect()
 });
 

@@ -4,11 +4,18 @@
 use prost::Message;
 use ring::digest::{SHA256, digest};
 
+/// The SHA-256 of bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut all = [0; 32];
+    all.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    all
+}
+
 /// The first 16 bytes of the SHA-256 of a message. Fields the client does not set do not count, so a field
 /// added to the contract later changes no digest. The caller clears id and output-only fields first.
 pub fn of(message: &impl Message) -> [u8; 16] {
     let mut first = [0; 16];
-    first.copy_from_slice(&digest(&SHA256, &message.encode_to_vec()).as_ref()[..16]);
+    first.copy_from_slice(&sha256(&message.encode_to_vec())[..16]);
     first
 }
 

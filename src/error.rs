@@ -5,7 +5,6 @@ mod driver;
 mod reason;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
+use crate::chance;
 use crate::pb::ErrorReason;
 use driver::is_race;
 pub use driver::lost;
@@ -243,9 +243,8 @@ fn told(violations: Vec<Violation>) -> ErrorDetails {
 /// The status of what may succeed when it is tried again after some time: half of it to one and a half, by chance, so that
 /// those who were refused together do not come back together.
 fn later(code: Code, reason: ErrorReason, message: &str, milliseconds: u64) -> Status {
-    // The keys of a map's hasher differ each time, and cost no system call.
-    let chance = RandomState::new().hash_one(0) % (milliseconds + 1);
-    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(milliseconds / 2 + chance)));
+    let wait = Duration::from_millis(milliseconds).mul_f64(0.5 + chance::fraction());
+    let details = ErrorDetails::with_retry_info(Some(wait));
     status(code, reason, message, details)
 }
 

@@ -11,8 +11,10 @@ pub mod server;
 
 pub mod auth;
 pub mod batch;
+pub mod chance;
 pub mod check;
 pub mod codec;
+pub mod contract;
 pub mod create;
 pub mod digest;
 pub mod error;
@@ -24,6 +26,7 @@ pub mod json;
 pub mod lsn;
 pub mod page;
 pub mod panics;
+pub mod seldom;
 pub mod streaming;
 pub mod tls;
 

@@ -1,6 +1,7 @@
 //! What every side of TLS shares: one provider of cryptography (ring), files in PEM, and whom a client trusts.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 /// What is wrong with the material of TLS. The text names the file, and never shows what is in it.
 #[derive(Debug)]
@@ -106,39 +107,59 @@ impl Trust {
                     ));
                 }
             }
-            Self::File(path) => {
-                for certificate in certificates(path)? {
-                    roots.add(certificate).map_err(|error| TlsError::file(path, error))?;
-                }
-            }
+            Self::File(path) => return authorities_in(path, &read(path)?),
         }
         Ok(roots)
     }
 
-    /// A client that trusts them, without a certificate of its own.
+    /// A client that trusts them, and shows the certificate of a file, with the key of another one, if it has any.
     ///
     /// # Errors
-    /// As [`Trust::roots`].
-    pub fn client(&self) -> Result<ClientConfig, TlsError> {
-        Ok(self.trusting()?.with_no_client_auth())
+    /// As [`Trust::roots`], and when one of those files is wrong, or they do not go together.
+    pub fn client(&self, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
+        identified(client_builder().with_root_certificates(self.roots()?), identity)
     }
+}
 
-    /// A client that trusts them, and shows the certificate of a file, with the key of another one.
-    ///
-    /// # Errors
-    /// As [`Trust::roots`], and when one of the files is wrong, or they do not go together.
-    pub fn client_with(&self, certificate: &Path, key: &Path) -> Result<ClientConfig, TlsError> {
-        let (chain, own) = (certificates(certificate)?, private_key(key)?);
-        self.trusting()?
-            .with_client_auth_cert(chain, own)
-            .map_err(|error| TlsError::file(key, format!("cannot be used with {}: {error}", certificate.display())))
-    }
+/// Begins a client, whoever it is going to trust.
+///
+/// # Panics
+/// Never: the provider knows both versions of TLS.
+pub fn client_builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    versions.expect("ring knows TLS 1.2 and 1.3")
+}
 
-    fn trusting(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
-        let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let versions = versions.map_err(|error| TlsError(error.to_string()))?;
-        Ok(versions.with_root_certificates(self.roots()?))
+/// Ends a client that is to show the certificate of a file, with the key of another one, if it has any.
+///
+/// # Errors
+/// When one of the files is wrong, or they do not go together.
+pub fn identified(
+    client: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<ClientConfig, TlsError> {
+    let Some((certificate, key)) = identity else { return Ok(client.with_no_client_auth()) };
+    client
+        .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+        .map_err(|error| TlsError::file(key, format!("cannot be used with {}: {error}", certificate.display())))
+}
+
+/// Reads the authorities in what is in a PEM file.
+///
+/// # Errors
+/// When it has none, or one that cannot be used.
+pub fn authorities_in(path: &Path, bytes: &[u8]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates_in(path, bytes)? {
+        roots.add(authority).map_err(|error| TlsError::file(path, error))?;
     }
+    Ok(roots)
+}
+
+/// Tells whether a host is this machine itself: nobody is between.
+pub fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Reads a file.

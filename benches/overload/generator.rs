@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
 use super::Failure;
 use super::server::Server;
 use super::session::{Session, session};
+use super::skim::Skim;
 
 /// Connections of one kind of caller: the service takes 256 calls at a time from each.
 const CONNECTIONS: usize = 8;
@@ -107,7 +107,7 @@ impl Caller {
     async fn call(&self, number: usize) -> Result<(), Status> {
         let mut client = Grpc::new(self.sessions[number % self.sessions.len()].clone());
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        client.unary(Request::new(self.request.clone()), self.path.clone(), Raw).await.map(drop)
+        client.unary(Request::new(self.request.clone()), self.path.clone(), Skim).await.map(drop)
     }
 
     /// Each of `callers` makes its next call when its last one is answered; `pause` lies between two of them.
@@ -168,44 +168,5 @@ impl Caller {
             seen
         };
         tokio::join!(offer, gather).1
-    }
-}
-
-/// Bytes as they are; answers are thrown away.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put(buffer, item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        bytes::Buf::advance(buffer, bytes::Buf::remaining(buffer));
-        Ok(Some(()))
     }
 }

@@ -17,6 +17,8 @@ mod readme;
 mod server;
 #[path = "../session.rs"]
 mod session;
+#[path = "../skim.rs"]
+mod skim;
 #[path = "../status.rs"]
 mod status;
 

@@ -20,6 +20,8 @@ mod readme;
 mod server;
 #[path = "../session.rs"]
 mod session;
+#[path = "../skim.rs"]
+mod skim;
 #[path = "../turns.rs"]
 mod turns;
 

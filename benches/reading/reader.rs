@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _};
 use http::uri::PathAndQuery;
 use photometa::pb;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use prost::Message as _;
 use tokio::task::JoinSet;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
 
 use super::Failure;
@@ -19,6 +17,7 @@ use super::cpu::Used;
 use super::report::Timing;
 use super::server::Server;
 use super::session::{Session, session};
+use super::skim::Skim;
 use super::world::World;
 
 /// How long one call may take.
@@ -88,7 +87,7 @@ impl Reader {
         };
         let mut client = Grpc::new(self.1.clone());
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        client.unary(Request::new(request), PathAndQuery::from_static(path), Skim).await.map(drop)
+        client.unary(Request::new(request.into()), PathAndQuery::from_static(path), Skim).await.map(drop)
     }
 
     /// Reads a page.
@@ -97,45 +96,6 @@ impl Reader {
     /// When the service refuses.
     pub async fn list(&mut self, request: pb::ListPhotosRequest) -> Result<pb::ListPhotosResponse, Status> {
         Ok(self.0.list_photos(request).await?.into_inner())
-    }
-}
-
-/// Messages that are not looked into.
-#[derive(Debug, Clone, Copy)]
-struct Skim;
-
-impl Codec for Skim {
-    type Encode = Vec<u8>;
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Skim {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buf.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Skim {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        buf.advance(buf.remaining());
-        Ok(Some(()))
     }
 }
 

@@ -14,12 +14,11 @@ use photometa::config;
 use photometa::db::{Db, PoolSettings};
 use photometa::page::Pages;
 use photometa::server::layer::CallLayer;
+use photometa::server::services;
 use photometa::streaming::Bounds;
-use photometa::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tonic::body::Body;
-use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -103,39 +102,11 @@ impl Default for Stack {
         let calls = CallLayer::new(verifier, LONGEST, &config::Limits::default(), prepared, ends.subscribe());
         let service = {
             let _guard = runtime.enter();
-            calls.layer(routes(&db, &Pages::new(SECRET), &bounds))
+            calls.layer(services(Routes::default(), &db, &Pages::new(SECRET), &bounds).prepare())
         };
         let bearers = ROLES.map(|role| bearer(role).parse().expect("a token is ASCII"));
         Self { runtime, service: BoxCloneService::new(service), bearers, _ends: ends }
     }
-}
-
-fn routes(db: &Db, pages: &Pages, bounds: &Bounds) -> Routes {
-    macro_rules! service {
-        ($module:ident::$server:ident, $implementation:expr) => {
-            pb::$module::$server::new($implementation)
-                .max_decoding_message_size(MAX_REQUEST_BYTES)
-                .accept_compressed(CompressionEncoding::Gzip)
-                .send_compressed(CompressionEncoding::Gzip)
-        };
-    }
-    macro_rules! with_database {
-        ($resource:ident) => {
-            $resource::Service { db: db.clone(), pages: pages.clone() }
-        };
-    }
-    let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
-    let photos = photo::Service::new(db.clone(), pages.clone());
-    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds.clone() };
-    Routes::new(service!(session_service_server::SessionServiceServer, session::Service))
-        .add_service(service!(photo_service_server::PhotoServiceServer, photos))
-        .add_service(service!(detection_service_server::DetectionServiceServer, detections))
-        .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
-        .add_service(service!(feedback_service_server::FeedbackServiceServer, feedback))
-        .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
-        .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
-        .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)))
-        .prepare()
 }
 
 /// A message as gRPC frames it.

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use ring::digest::{SHA256, digest};
-
 use super::token::Claims;
+use crate::digest::sha256;
 
 /// Most tokens that are kept.
 const MOST: usize = 4096;
@@ -19,9 +18,7 @@ pub(super) struct Fingerprint([u8; 32]);
 impl Fingerprint {
     /// The fingerprint of a token.
     pub(super) fn of(token: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token).as_ref());
-        Self(bytes)
+        Self(sha256(token))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
-use crate::db::{Db, Standby, Target, causes, session};
+use crate::db::{Db, SessionError, Standby, Target, causes, session};
 use crate::server::{self, ConnectionLimits, Connections, Parts, Tls};
 
 /// How often to see whether the private PostgreSQL is there.
@@ -176,9 +176,8 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
              add sslmode=verify-full, and sslrootcert=FILE for an authority of your own"
         );
     }
-    answering(&reached.app).await;
     // Before anything is made: later, the login may be there for the first time.
-    let early = session(&reached.app, "photometa start").await.ok();
+    let early = answering(&reached.app).await.ok();
     if let Some(client) = &early {
         guard(client, database).await?;
     }
@@ -222,9 +221,9 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
     }
 }
 
-/// Waits for a database that is about to start, as those do that are started together with the service. What it is told
-/// otherwise, the next one to log in will tell.
-async fn answering(target: &Target) {
+/// A session, as soon as there is a database: it may be about to start, as one does that is started together with the
+/// service.
+async fn answering(target: &Target) -> Result<Client, SessionError> {
     let started = Instant::now();
     loop {
         match session(target, "photometa start").await {
@@ -232,7 +231,7 @@ async fn answering(target: &Target) {
                 tracing::warn!(%error, "the database cannot be reached; it is tried again");
                 tokio::time::sleep(AGAIN).await;
             }
-            _ => return,
+            outcome => return outcome,
         }
     }
 }

@@ -1,17 +1,17 @@
-//! How much memory a message would take. An empty item is two bytes on the wire and hundreds in memory, and messages are
-//! decoded before anybody's credential is asked for: what would take far too much is refused before that. The contract's
-//! descriptor tells which fields are lists, and about how large their items are.
+//! How much memory a message would take. An empty item is two bytes on the wire and hundreds in memory: what would take
+//! far too much is refused before it is decoded. The contract's descriptor tells which fields are lists, and about how
+//! large their items are.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bytes::Buf;
+use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use prost::{DecodeError, Message as _};
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FieldDescriptorProto};
 
-use crate::pb;
+use crate::contract;
 
 /// Most bytes that the items of all lists of a message may take together, without what their texts take.
 pub(super) const MOST: usize = 64 * 1024 * 1024;
@@ -37,16 +37,20 @@ struct Field {
 
 /// Every message, by its full name with a dot before it, as descriptors have it.
 static KINDS: LazyLock<HashMap<String, Kind>> = LazyLock::new(|| {
-    // It is in the program: what cannot be read would fail every test.
-    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).unwrap_or_default().file;
+    let messages = messages();
+    messages.iter().map(|(name, message)| (name.clone(), kind(message, &messages))).collect()
+});
+
+/// Every message of the contract, by its full name.
+fn messages() -> HashMap<String, &'static DescriptorProto> {
     let mut messages = HashMap::new();
-    for file in &files {
+    for file in contract::files() {
         for message in &file.message_type {
             collect(&format!(".{}.{}", file.package(), message.name()), message, &mut messages);
         }
     }
-    messages.iter().map(|(name, message)| (name.clone(), kind(message, &messages))).collect()
-});
+    messages
+}
 
 fn collect<'a>(name: &str, message: &'a DescriptorProto, messages: &mut HashMap<String, &'a DescriptorProto>) {
     messages.insert(name.to_owned(), message);
@@ -131,9 +135,10 @@ fn weigh(name: &str, mut bytes: &[u8], left: &mut usize, depth: usize) -> Result
 
 #[cfg(test)]
 mod tests {
-    use prost::Name as _;
+    use prost::{Message as _, Name as _};
 
     use super::*;
+    use crate::pb;
 
     /// Lists of empty items, one inside of the other: the innermost one is as long as a request may be.
     fn nested(fields: &[u8]) -> Vec<u8> {
@@ -176,13 +181,7 @@ mod tests {
 
     #[test]
     fn sizes_are_about_those_of_the_compiler() {
-        let set = FileDescriptorSet::decode(pb::DESCRIPTOR).unwrap();
-        let mut messages = HashMap::new();
-        for file in &set.file {
-            for message in &file.message_type {
-                collect(&format!(".{}.{}", file.package(), message.name()), message, &mut messages);
-            }
-        }
+        let messages = messages();
         for (name, real) in [
             ("Photo", size_of::<pb::Photo>()),
             ("Detection", size_of::<pb::Detection>()),

@@ -5,8 +5,7 @@
 mod lag;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -17,6 +16,7 @@ use super::{Connections, Db, Target, causes, first_of, login, session};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::lsn::Lsn;
+use crate::seldom::Seldom;
 
 use lag::Lag;
 
@@ -28,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the standby is asked while somebody waits.
 const STEP: Duration = Duration::from_millis(5);
-/// What is wrong with single reads is said no more often than this.
-const QUIET: Duration = Duration::from_secs(10);
 
 /// How a standby is used.
 #[derive(Debug, Clone)]
@@ -49,10 +47,8 @@ pub(super) struct Replica {
     pub(super) connections: Connections,
     shared: Arc<Shared>,
     watcher: JoinHandle<()>,
-    /// When a read's trouble was last said.
-    said: Mutex<Option<Instant>>,
-    /// How often it was not said since.
-    unsaid: AtomicU64,
+    /// The trouble of reads.
+    trouble: Seldom,
 }
 
 #[derive(Debug)]
@@ -69,7 +65,7 @@ impl Replica {
         let shared = Arc::new(Shared { replayed: watch::Sender::new(None), asked: Notify::new() });
         let watcher = Watcher { shared: Arc::clone(&shared), standby, primary, session: None, trouble: None };
         let watcher = tokio::spawn(watcher.run());
-        Self { connections, shared, watcher, said: Mutex::default(), unsaid: AtomicU64::new(0) }
+        Self { connections, shared, watcher, trouble: Seldom::default() }
     }
 
     /// Tells whether the standby has what the caller has seen, and waits a moment until it has.
@@ -118,14 +114,9 @@ impl Replica {
     /// Says what is wrong with a read, now and then, and has the standby looked at.
     fn complain(&self, why: &str) {
         self.shared.asked.notify_one();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_some_and(|said| said.elapsed() < QUIET) {
-            self.unsaid.fetch_add(1, Ordering::Relaxed);
-            return;
+        if let Some(times) = self.trouble.again() {
+            tracing::warn!(why, others = times - 1, "the replica has not answered a read; the primary does");
         }
-        *said = Some(Instant::now());
-        let others = self.unsaid.swap(0, Ordering::Relaxed);
-        tracing::warn!(why, others, "the replica has not answered a read; the primary does");
     }
 }
 

@@ -2,10 +2,9 @@
 //! libpq's options those that verify: `sslmode=verify-full`, `sslrootcert`, `sslcert` and `sslkey`.
 
 mod options;
-mod tls;
+mod unverified;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,7 +19,8 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::tls::{TlsError, Trust};
+use crate::chance;
+use crate::tls::{TlsError, Trust, is_here};
 use options::{Mode, Options};
 
 /// How long a connection may take to be made, unless its string says so.
@@ -98,9 +98,14 @@ impl FromStr for Target {
             Mode::Prefer => SslMode::Prefer,
             Mode::Verify => SslMode::Require,
         });
-        let trust = (mode == Mode::Verify).then(|| root.map_or(Trust::System, Trust::File));
-        let client = tls::client(trust.as_ref(), identity.as_ref())?;
-        Ok(Self::new(config, client, trust.is_some()))
+        let identity = identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+        let verified = mode == Mode::Verify;
+        let client = if verified {
+            root.map_or(Trust::System, Trust::File).client(identity)?
+        } else {
+            unverified::trusting_anybody(identity)?
+        };
+        Ok(Self::new(config, client, verified))
     }
 }
 
@@ -108,7 +113,7 @@ impl From<Config> for Target {
     /// A target without TLS, such as a socket in the file system.
     fn from(mut config: Config) -> Self {
         config.ssl_mode(SslMode::Disable);
-        let unused = tls::client(None, None).expect("it reads no file");
+        let unused = unverified::trusting_anybody(None).expect("it reads no file");
         Self::new(config, unused, false)
     }
 }
@@ -157,9 +162,7 @@ impl Target {
             Some(Host::Unix(_)) => None,
             None => server.get_hostaddrs().first().map(ToString::to_string),
         });
-        let far =
-            |host: &String| !(host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()));
-        hosts.filter(|_| !self.verified).find(far)
+        hosts.filter(|_| !self.verified).find(|host| !is_here(host))
     }
 
     /// The same, with another name for the server's list of sessions.
@@ -183,7 +186,7 @@ impl Target {
     /// The last one's.
     pub(super) async fn log_in(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
         let first = match self.config.get_load_balance_hosts() {
-            LoadBalanceHosts::Random => usize::from(uuid::Uuid::new_v4().as_bytes()[0]) % self.servers.len(),
+            LoadBalanceHosts::Random => chance::below(self.servers.len()),
             _ => self.last.load(Ordering::Relaxed),
         };
         let mut servers: Vec<usize> = (0..self.servers.len()).collect();

@@ -2,16 +2,13 @@
 //! An organization comes in while it holds fewer permits than are free. So however many one of them wants, as many are
 //! left for others as it holds, and of several floods each gets as much as stays free.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
-
 use crate::config::Limits;
+use crate::contract;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
-use crate::pb;
 
 /// Who holds permits together: an organization, the operators (nil), or all whose credential is refused.
 pub(super) type Tenant = Option<OrganizationId>;
@@ -21,19 +18,13 @@ pub(super) type Tenant = Option<OrganizationId>;
 pub(super) struct Admission {
     calls: Arc<Gate>,
     streams: Arc<Gate>,
-    /// Names of the RPCs that are streams, in one direction at least.
-    streaming: HashSet<String>,
 }
 
 impl Admission {
     /// As many permits as the settings say.
     pub(super) fn new(limits: &Limits) -> Self {
         let gate = |most: u32| Arc::new(Gate::new(usize::try_from(most).unwrap_or(usize::MAX)));
-        Self {
-            calls: gate(limits.max_concurrent_calls),
-            streams: gate(limits.max_concurrent_streams),
-            streaming: streaming(),
-        }
+        Self { calls: gate(limits.max_concurrent_calls), streams: gate(limits.max_concurrent_streams) }
     }
 
     /// The permits for an RPC.
@@ -41,22 +32,9 @@ impl Admission {
     /// # Errors
     /// [`Error::Overloaded`] when none is free, whoever asks.
     pub(super) fn gate(&self, rpc: &str) -> Result<&Arc<Gate>> {
-        let gate = if self.streaming.contains(rpc) { &self.streams } else { &self.calls };
+        let gate = if contract::is_stream(rpc) { &self.streams } else { &self.calls };
         if gate.inside().all < gate.most { Ok(gate) } else { Err(Error::Overloaded) }
     }
-}
-
-fn streaming() -> HashSet<String> {
-    // It is in the program: what cannot be read would fail every test.
-    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).unwrap_or_default().file;
-    let mut names = HashSet::new();
-    for file in files {
-        for service in &file.service {
-            let streams = service.method.iter().filter(|rpc| rpc.client_streaming() || rpc.server_streaming());
-            names.extend(streams.map(|rpc| format!("{}.{}/{}", file.package(), service.name(), rpc.name())));
-        }
-    }
-    names
 }
 
 /// Permits of one kind.

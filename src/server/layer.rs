@@ -1,20 +1,17 @@
 //! What every call passes through: it gets a request id, a deadline and a span, comes in or is refused, its credential is
 //! read, it is told where in the database's log its commits are, and whatever refuses it (tonic itself included) does so
-//! with a reason. A panic is the end of one call. Tonic's own deadline answers CANCELLED, so ours comes a little earlier.
+//! with a reason. A panic is the end of one call. Clients end a call at their deadline by themselves: ours comes a little earlier.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -28,26 +25,17 @@ use super::guard::Guarded;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
 use crate::config::Limits;
+use crate::contract;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
 use crate::lsn::{self, Written};
 use crate::panics;
-use crate::pb;
 use crate::streaming::told;
 
 const REQUEST_ID: &str = "x-request-id";
 const TIMEOUT: &str = "grpc-timeout";
 /// What the names of our services begin with.
 const OURS: &str = "photometa.";
-/// Every RPC of ours, as `photometa.v1.PhotoService/GetPhoto`.
-static RPCS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let files = FileDescriptorSet::decode(pb::DESCRIPTOR).map(|set| set.file).unwrap_or_default();
-    let rpcs = files.iter().flat_map(|file| {
-        let services = file.service.iter();
-        services.flat_map(|service| service.method.iter().map(|rpc| (file.package(), service.name(), rpc.name())))
-    });
-    rpcs.map(|(package, service, rpc)| format!("{package}.{service}/{rpc}")).collect()
-});
 /// How much earlier than the caller's deadline ours is.
 const HEAD_START: Duration = Duration::from_millis(5);
 /// Most entries of a call's metadata, those of the protocol among them.
@@ -189,19 +177,19 @@ impl CallLayer {
         let asked = asked.and_then(|asked| started.checked_add(asked));
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let ends = peer.ends;
-        let claims = match peer.claims() {
-            // Where there is a token, it decides: a certificate does not make up for a bad one.
-            Some(claims) if !headers.contains_key(AUTHORIZATION) => claims,
-            _ => {
-                let entries = headers.get_all(AUTHORIZATION).into_iter().map(HeaderValue::as_bytes);
-                let mut verified = pin!(self.verifier.verify(entries, deadline));
-                if let Some(claims) = verified.as_mut().now_or_never() {
-                    claims
-                } else {
-                    // It waits for a key that is new, as one of those of whom nobody knows who they are.
-                    let _waiting = gate.map(|gate| gate.enter(None)).transpose()?;
-                    verified.await
-                }
+        // Where there is a token, it decides: a certificate does not make up for a bad one.
+        let certified = if headers.contains_key(AUTHORIZATION) { None } else { peer.claims() };
+        let claims = if let Some(claims) = certified {
+            claims
+        } else {
+            let entries = headers.get_all(AUTHORIZATION).into_iter().map(HeaderValue::as_bytes);
+            let mut verified = pin!(self.verifier.verify(entries, deadline));
+            if let Some(claims) = verified.as_mut().now_or_never() {
+                claims
+            } else {
+                // It waits for a key that is new, as one of those of whom nobody knows who they are.
+                let _waiting = gate.map(|gate| gate.enter(None)).transpose()?;
+                verified.await
             }
         };
         let found = claims.map(|claims| {
@@ -211,7 +199,7 @@ impl CallLayer {
         let tenant = found.as_ref().ok().map(|caller| caller.organization);
         let permit = gate.map(|gate| gate.enter(tenant)).transpose()?;
         // A message costs memory, which is not for everybody. That there is no such RPC is no secret.
-        if let Some(problem) = found.as_ref().err().filter(|_| RPCS.contains(rpc)) {
+        if let Some(problem) = found.as_ref().err().filter(|_| contract::has(rpc)) {
             return Err(Error::Credential(*problem));
         }
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();

@@ -73,36 +73,11 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let reflection_v1 = reflection().build_v1().map_err(std::io::Error::other)?;
     let reflection_v1alpha = reflection().build_v1alpha().map_err(std::io::Error::other)?;
 
-    macro_rules! service {
-        ($module:ident::$server:ident, $implementation:expr) => {
-            pb::$module::$server::new($implementation)
-                .max_decoding_message_size(MAX_REQUEST_BYTES)
-                .accept_compressed(CompressionEncoding::Gzip)
-                .send_compressed(CompressionEncoding::Gzip)
-        };
-    }
-    macro_rules! with_database {
-        ($resource:ident) => {
-            $resource::Service { db: db.clone(), pages: pages.clone() }
-        };
-    }
     let (streams, cut) = (watch::Sender::new(false), watch::Sender::new(false));
     let bounds = Bounds { draining: streams.subscribe(), idle: limits.stream_idle_timeout };
     let calls = layer::CallLayer::new(verifier, request_timeout, &limits, prepared, cut.subscribe());
-    let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
-    let photos = photo::Service::new(db.clone(), pages.clone());
-    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds };
-    let routes = Routes::new(health)
-        .add_service(reflection_v1)
-        .add_service(reflection_v1alpha)
-        .add_service(service!(session_service_server::SessionServiceServer, session::Service))
-        .add_service(service!(photo_service_server::PhotoServiceServer, photos))
-        .add_service(service!(detection_service_server::DetectionServiceServer, detections))
-        .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
-        .add_service(service!(feedback_service_server::FeedbackServiceServer, feedback))
-        .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
-        .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
-        .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)));
+    let routes = services(Routes::new(health), &db, &pages, &bounds);
+    let routes = routes.add_service(reflection_v1).add_service(reflection_v1alpha);
 
     // Ids, permits, deadline, credential, and a reason on every refusal.
     let service = ServiceBuilder::new().layer(calls).service(routes.prepare());
@@ -130,4 +105,33 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let _ = tokio::time::timeout(LAST_WORDS, server).await;
     db.rest(LAST_WORDS).await;
     Ok(())
+}
+
+/// Adds our own services.
+pub fn services(routes: Routes, db: &Db, pages: &Pages, bounds: &Bounds) -> Routes {
+    macro_rules! service {
+        ($module:ident::$server:ident, $implementation:expr) => {
+            pb::$module::$server::new($implementation)
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip)
+        };
+    }
+    macro_rules! with_database {
+        ($resource:ident) => {
+            $resource::Service { db: db.clone(), pages: pages.clone() }
+        };
+    }
+    let detections = detection::Service::new(db.clone(), pages.clone(), bounds.clone());
+    let photos = photo::Service::new(db.clone(), pages.clone());
+    let feedback = feedback::Service { db: db.clone(), pages: pages.clone(), streams: bounds.clone() };
+    routes
+        .add_service(service!(session_service_server::SessionServiceServer, session::Service))
+        .add_service(service!(photo_service_server::PhotoServiceServer, photos))
+        .add_service(service!(detection_service_server::DetectionServiceServer, detections))
+        .add_service(service!(tag_service_server::TagServiceServer, with_database!(tag)))
+        .add_service(service!(feedback_service_server::FeedbackServiceServer, feedback))
+        .add_service(service!(organization_service_server::OrganizationServiceServer, with_database!(organization)))
+        .add_service(service!(user_service_server::UserServiceServer, with_database!(user)))
+        .add_service(service!(project_service_server::ProjectServiceServer, with_database!(project)))
 }

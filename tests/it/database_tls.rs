@@ -4,13 +4,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use photometa::db::{Target, session};
 use photometa::pb;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tokio_postgres::Client;
 
 use crate::cluster::TestDatabase;
@@ -19,39 +18,10 @@ use crate::health::until_blocked;
 use crate::program::Folder;
 use crate::replica::Replica;
 use crate::standby::Server;
+use crate::tls::authority::Authority;
 
 /// The login's password, as it must not show anywhere.
 const PASSWORD: &str = "correct-horse-battery";
-
-/// A certificate authority, and what it has signed.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    folder: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let mut parameters = CertificateParams::new([]).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        Self { issuer: Issuer::new(parameters, key), folder: folder.to_owned() }
-    }
-
-    /// Writes NAME.pem and NAME.key, for servers of these names and for whoever logs in under this one.
-    fn sign(&self, name: &str, hosts: &[&str]) {
-        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let mut parameters = CertificateParams::new(hosts).unwrap();
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        fs::write(self.folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(self.folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-}
 
 /// A PostgreSQL that listens on the network and speaks TLS; killed when dropped.
 struct Networked {
@@ -75,10 +45,11 @@ impl Networked {
     /// Starts it with the schema, the fixture, and rules for who may come in over the network.
     async fn start(rules: &str) -> Self {
         let files = Folder::made("tls");
-        let authority = Authority::new(&files.0, "authority");
-        authority.sign("server", &["localhost"]);
-        authority.sign("photometa_app", &[]);
-        Authority::new(&files.0, "stranger");
+        let (authority, stranger) = (Authority::new("authority"), Authority::new("stranger"));
+        files.write("authority.pem", &authority.pem);
+        files.write("stranger.pem", &stranger.pem);
+        files.write_pair("server", &authority.server(&["localhost"]));
+        files.write_pair("photometa_app", &authority.login("photometa_app"));
 
         let mut server = Server::prepared("networked").await;
         let admin = server.superuser().await;

@@ -1,6 +1,6 @@
 //! TLS of the server: who gets in with what, which certificate stands for whom, and what a change of files does.
 
-mod authority;
+pub mod authority;
 mod clients;
 mod program;
 mod protocol;

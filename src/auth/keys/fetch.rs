@@ -54,7 +54,7 @@ pub(super) async fn url(uri: &Uri, trust: &Trust) -> Result<Fetched, KeyError> {
 
 async fn get(uri: &Uri, trust: &Trust) -> Result<Fetched, KeyError> {
     // Made each time, so that authorities may change, too.
-    let tls = trust.client().map_err(|error| KeyError::new(error.to_string()))?;
+    let tls = trust.client(None).map_err(|error| KeyError::new(error.to_string()))?;
     let connector =
         hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build::<_, Empty<Bytes>>(connector);

@@ -1,13 +1,13 @@
 //! Where a key set is: a file, or a URL that nobody between can change.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use http::Uri;
 
 use super::KeyError;
+use crate::tls::is_here;
 
 /// Where a JSON Web Key Set is.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,11 +61,6 @@ impl FromStr for Place {
             _ => Err(KeyError::new("the URL should begin with https://")),
         }
     }
-}
-
-fn is_here(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom as _, SystemRandom};
-
 use super::fetch::{self, Fetched};
 use super::round::{Outcome, Rounds};
 use super::{Key, KeyError, Place, Ring, jwks};
+use crate::chance;
+use crate::digest::sha256;
 use crate::tls::Trust;
 
 /// How often a file is looked at.
@@ -42,7 +41,7 @@ impl Source {
     /// When nobody can be trusted for its URL.
     pub(super) fn jwks(place: Place, trust: Trust, refresh: Duration) -> Result<Self, KeyError> {
         let refresh = if let Place::Url(_) = place {
-            trust.client().map_err(|error| KeyError::new(error.to_string()))?;
+            trust.client(None).map_err(|error| KeyError::new(error.to_string()))?;
             refresh
         } else {
             LOOK
@@ -88,7 +87,7 @@ pub(super) struct Followed {
     part: usize,
     rounds: Arc<Rounds>,
     /// The digest of what the keys of now were read from.
-    seen: Option<Vec<u8>>,
+    seen: Option<[u8; 32]>,
     trouble: Option<KeyError>,
     failures: u32,
     due: Instant,
@@ -131,8 +130,8 @@ impl Followed {
 
     /// Takes over what was read, if it is something else than before.
     fn take(&mut self, fetched: &Fetched) -> Result<(Outcome, Option<Duration>), KeyError> {
-        let seen = digest(&SHA256, &fetched.bytes).as_ref().to_vec();
-        if self.seen.as_ref() == Some(&seen) {
+        let seen = sha256(&fetched.bytes);
+        if self.seen == Some(seen) {
             return Ok((Outcome::Same, fetched.max_age));
         }
         let found = self.source.read(&fetched.bytes)?;
@@ -164,8 +163,5 @@ impl Followed {
 
 /// Up to a tenth less, so that replicas do not ask all at once.
 fn jittered(time: Duration) -> Duration {
-    let mut byte = [0];
-    // Without a random number, all at once it is.
-    let _ = SystemRandom::new().fill(&mut byte);
-    time.mul_f64(1.0 - f64::from(byte[0]) / 2560.0)
+    time.mul_f64(1.0 - chance::fraction() / 10.0)
 }

@@ -85,8 +85,8 @@ pub(in crate::cli) async fn inside(door: mpsc::Sender<DuplexStream>) -> Result<C
 fn tls(settings: &config::ClientTls, way: Way, host: &str) -> Result<Way, Failure> {
     let trust = settings.trust();
     let config = match (&settings.client_cert, &settings.client_key) {
-        (Some(certificate), Some(key)) => trust.client_with(certificate, key)?,
-        (None, None) => trust.client()?,
+        (Some(certificate), Some(key)) => trust.client(Some((certificate, key)))?,
+        (None, None) => trust.client(None)?,
         (Some(_), None) => {
             return Err("PHOTOMETA_CLIENT_CERT is set, and PHOTOMETA_CLIENT_KEY is not; set both, or neither".into());
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 
+use crate::chance;
+
 /// How often a call is made before its refusal stands.
 const ATTEMPTS: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -40,7 +42,7 @@ pub(in crate::cli) fn pause(status: &Status, attempt: u32) -> Option<Duration> {
     }
     let exponential = FIRST_PAUSE.saturating_mul(1 << (attempt - 1)).min(LONGEST_PAUSE);
     let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
-    Some(asked.min(LONGEST_PAUSE) + exponential.mul_f64(jitter()))
+    Some(asked.min(LONGEST_PAUSE) + exponential.mul_f64(0.5 + chance::fraction() / 2.0))
 }
 
 fn passes(status: &Status) -> bool {
@@ -51,12 +53,6 @@ fn passes(status: &Status) -> bool {
         Code::Unknown | Code::Internal | Code::Cancelled => status.source().is_some(),
         _ => false,
     }
-}
-
-/// 0.5 to 1.
-fn jitter() -> f64 {
-    let random = ring::rand::generate::<[u8; 1]>(&ring::rand::SystemRandom::new());
-    random.map_or(1.0, |byte| 0.5 + f64::from(byte.expose()[0]) / 510.0)
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ use super::first::Spoken;
 use super::life::{Answers, live, told_to_close};
 use super::peer::Peer;
 use super::room::{Place, Room};
-use super::seldom::Seldom;
 use super::tls::{Material, Tls};
 use super::{ConnectionLimits, Connections, first};
+use crate::seldom::Seldom;
 
 /// How long to wait when the system has no room for another connection.
 const BREATH: Duration = Duration::from_millis(10);

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::digest::{Context, Digest, SHA256};
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 
 use super::identities::Identities;
 use super::peer::Certificate;
 use super::tls::Material;
 use crate::config::{ClientAuth, ServerTls};
-use crate::tls::{TlsError, certificates_in, private_key_in, provider};
+use crate::tls::{TlsError, authorities_in, certificates_in, private_key_in, provider};
 
 /// The files of a server.
 #[derive(Debug)]
@@ -103,10 +103,7 @@ impl Files {
         let clients = match &self.clients {
             None => versions.with_no_client_auth(),
             Some(Clients { authorities, required, .. }) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates_in(authorities, &contents.authorities)? {
-                    roots.add(authority).map_err(|error| TlsError::file(authorities, error))?;
-                }
+                let roots = authorities_in(authorities, &contents.authorities)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
                 let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
                 let verifier = verifier.build().map_err(|error| TlsError::file(authorities, error))?;

@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
-use uuid::Uuid;
 
 use super::ConnectionLimits;
 use super::peer::Peer;
 use super::room::Place;
 use super::untaken::{self, Answer};
+use crate::chance;
 
 /// How much of a request may wait to be read. A stream that is not read from takes no more than this of its
 /// connection's share, so that the other calls of the connection still come through.
@@ -136,8 +136,7 @@ pub(super) async fn told_to_close(closing: &mut watch::Receiver<bool>) {
 
 /// A tenth more or less, so that connections that came together do not go together.
 fn about(time: Duration) -> Duration {
-    let [random, ..] = Uuid::new_v4().into_bytes();
-    time.mul_f64(0.9 + 0.2 * f64::from(random) / 255.0)
+    time.mul_f64(0.9 + 0.2 * chance::fraction())
 }
 
 /// The calls of a connection: how many run, and since when none does.

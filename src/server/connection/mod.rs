@@ -9,7 +9,6 @@ mod identities;
 mod life;
 mod peer;
 mod room;
-mod seldom;
 mod tls;
 mod untaken;
 

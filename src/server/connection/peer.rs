@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use x509_cert::Certificate as Parsed;
@@ -16,6 +15,7 @@ use super::identities::Identity;
 use super::tls::Material;
 use crate::auth::Role;
 use crate::auth::token::Claims;
+use crate::digest::sha256;
 use crate::error::CredentialProblem;
 
 /// The other end of a connection; with every request of it.
@@ -85,9 +85,7 @@ impl Certificate {
     /// When it is no X.509.
     pub(super) fn read(certificate: &CertificateDer<'_>) -> Result<Self, x509_cert::der::Error> {
         let parsed = Parsed::from_der(certificate)?.tbs_certificate;
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
-        let mut identities = vec![Identity::Sha256(fingerprint)];
+        let mut identities = vec![Identity::Sha256(sha256(certificate))];
         if let Some((_, SubjectAltName(names))) = parsed.get::<SubjectAltName>()? {
             identities.extend(names.iter().filter_map(|name| match name {
                 GeneralName::UniformResourceIdentifier(uri) => Some(Identity::Uri(uri.to_string())),

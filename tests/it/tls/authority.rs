@@ -73,6 +73,13 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// A certificate of whoever logs in to PostgreSQL under this name.
+    pub fn login(&self, user: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, user);
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
     fn sign(&self, mut params: CertificateParams, purpose: ExtendedKeyUsagePurpose) -> Pair {
         let key = KeyPair::generate().unwrap();
         params.extended_key_usages = vec![purpose];

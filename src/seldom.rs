@@ -1,4 +1,4 @@
-//! How often something is logged that strangers can cause as often as they like.
+//! How often something is logged that strangers, or trouble, can cause as often as they like.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Counts what happened since it was last told.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
     /// It has happened. Answers how often since the last line, when it is time for another one.
-    pub(super) fn again(&self) -> Option<u64> {
+    pub fn again(&self) -> Option<u64> {
         self.again_at(Instant::now())
     }
 
