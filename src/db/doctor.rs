@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::Target;
 use super::migrate::MigrateError;
+use super::{SEE_TO_IT, Target};
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,8 +45,7 @@ pub struct Finding {
 impl Finding {
     /// There is no database to examine.
     pub fn unreachable(message: String) -> Self {
-        let fix = "see that PostgreSQL runs, that PHOTOMETA_DATABASE_URL names its host, database, login and password, and that \
-                   `photometa migrate up` has been run once: it makes the login role";
+        let fix = format!("{SEE_TO_IT}; `photometa migrate up` must have been run once, which makes the login role");
         Self::failed("connection", message, fix)
     }
 
@@ -101,7 +100,7 @@ pub async fn examine(login: &Target, deployment: Deployment) -> Vec<Finding> {
         findings.push(Finding::warning("connection", message, fix));
     }
     findings.extend(caught("durability", server::durability(&client).await));
-    findings.extend(caught("connections", server::connections(&client, deployment).await));
+    findings.extend(caught("connections", server::connections(&client, login, deployment).await));
     findings.extend(caught("clock", server::clock(&client).await));
     findings.extend(caught("login role", roles::login(&client).await));
     findings.extend(caught("roles", roles::attributes(&client).await));
@@ -123,6 +122,18 @@ pub async fn examine(login: &Target, deployment: Deployment) -> Vec<Finding> {
     findings
 }
 
+/// Whether the database has room for the connections of all replicas.
+///
+/// # Errors
+/// The driver's.
+pub async fn room(
+    client: &Client,
+    login: &Target,
+    deployment: Deployment,
+) -> Result<Vec<Finding>, tokio_postgres::Error> {
+    server::connections(client, login, deployment).await
+}
+
 /// Examines a standby that answers reads. Its schema, roles and rules are the primary's.
 pub async fn examine_standby(login: &Target, deployment: Deployment) -> Vec<Finding> {
     let client = match super::session(login, "photometa doctor").await {
@@ -133,7 +144,7 @@ pub async fn examine_standby(login: &Target, deployment: Deployment) -> Vec<Find
         }
     };
     let mut findings = caught("replica", server::standby(&client).await);
-    findings.extend(caught("replica", server::connections(&client, deployment).await));
+    findings.extend(caught("replica", server::connections(&client, login, deployment).await));
     findings.extend(caught("replica", roles::login(&client).await));
     for finding in &mut findings {
         finding.check = "replica";

@@ -50,6 +50,7 @@ pub struct Slot(usize);
 
 /// A statement in the making. Its first parameter is the organization, as in all statements.
 pub struct Draft<'a> {
+    source: Source,
     text: String,
     params: Vec<Param<'a>>,
     planned: Planned,
@@ -66,7 +67,7 @@ impl<'a> Draft<'a> {
         let mut text = String::with_capacity(2048);
         // Writing to a String cannot fail.
         let _ = write!(text, "/* {} {} */ ", tx.caller().role.name(), source.0);
-        Self { text, params: vec![Param::Borrowed(tx.organization())], planned: Planned::Once }
+        Self { source, text, params: vec![Param::Borrowed(tx.organization())], planned: Planned::Once }
     }
 
     /// Adds a part.
@@ -158,6 +159,10 @@ impl<'a> Draft<'a> {
 }
 
 impl Text for Draft<'_> {
+    fn name(&self) -> &'static str {
+        self.source.0
+    }
+
     fn of(&self, _role: Role) -> &str {
         &self.text
     }

@@ -2,6 +2,7 @@
 //! middle (deadline, hang-up), the running statement is cancelled in the database, the transaction is rolled
 //! back, and the connection is closed: a late cancel cannot hit the next borrower, because there is none.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use deadpool_postgres::{Client, Object};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::share::Turn;
+use crate::telemetry::trace::Peer;
 
 /// How long a connection may take to come to rest before it is closed all the same.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -18,19 +20,25 @@ pub(super) struct Lease {
     /// Ends when the connection is at rest, or gone.
     turn: Option<Turn>,
     tls: MakeRustlsConnect,
+    peer: Arc<Peer>,
     busy: AtomicBool,
     spoilt: AtomicBool,
 }
 
 impl Lease {
-    pub(super) fn new(client: Client, turn: Turn, tls: MakeRustlsConnect) -> Self {
+    pub(super) fn new(client: Client, turn: Turn, tls: MakeRustlsConnect, peer: Arc<Peer>) -> Self {
         let (busy, spoilt) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { client: Some(client), turn: Some(turn), tls, busy, spoilt }
+        Self { client: Some(client), turn: Some(turn), tls, peer, busy, spoilt }
     }
 
     pub(super) fn client(&self) -> &Client {
         // Taken in drop only.
         self.client.as_ref().unwrap_or_else(|| unreachable!("a lease has its connection until it is dropped"))
+    }
+
+    /// Where its statements go.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// From here on the connection may have work on it.

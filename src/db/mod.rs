@@ -7,6 +7,7 @@ pub mod describe;
 pub mod doctor;
 mod draft;
 pub mod embedded;
+mod flight;
 pub mod hypertable;
 mod lease;
 pub mod login;
@@ -79,7 +80,7 @@ impl Db {
     /// # Errors
     /// [`Error::Internal`] when the pool cannot be made; connecting happens later.
     pub fn new(target: impl Into<Target>, settings: PoolSettings) -> Result<Self> {
-        Ok(Self { primary: Connections::new(&target.into(), settings)?, replica: None })
+        Ok(Self { primary: Connections::new("primary", &target.into(), settings)?, replica: None })
     }
 
     /// The same, with reads from a standby, through a pool as large as the other one. It is watched on the current
@@ -91,7 +92,7 @@ impl Db {
         // While its connections are all in use, the primary answers.
         let settings = self.primary.settings;
         let settings = PoolSettings { wait: settings.wait.min(SPILL), ..settings };
-        let connections = Connections::new(&standby.target, settings)?;
+        let connections = Connections::new("standby", &standby.target, settings)?;
         let primary = Self { primary: self.primary.clone(), replica: None };
         Ok(Self { primary: self.primary, replica: Some(Arc::new(Replica::watch(connections, standby, primary))) })
     }
@@ -294,6 +295,10 @@ fn first_of<T: FromStr>(answer: &[SimpleQueryMessage]) -> Option<T> {
         _ => None,
     })
 }
+
+/// What can be done where a session cannot be opened.
+pub const SEE_TO_IT: &str =
+    "see that PostgreSQL runs, and that PHOTOMETA_DATABASE_URL names its host, database, login and password";
 
 /// Why a session could not be opened.
 #[derive(Debug)]

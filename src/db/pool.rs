@@ -1,14 +1,19 @@
 //! A pool of connections to one target, and whose turn it is at them.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
+
+use opentelemetry::KeyValue;
 
 use super::lease::Lease;
 use super::share::{Turn, Turns};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
+use crate::telemetry::trace::Peer;
+use crate::telemetry::{meter, metrics};
 
 /// How long a connection may take to be made, from all servers of a target.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,14 +25,15 @@ pub struct PoolSettings {
     pub size: usize,
     /// Most of them that one organization holds at a time.
     pub share: usize,
-    /// How long a call waits for its turn.
+    /// How long a call waits for its turn; where it would be more than half of it from the beginning, it does not.
     pub wait: Duration,
 }
 
 impl PoolSettings {
-    /// Of so many connections, one organization holds three quarters at most.
+    /// Of so many connections, one organization holds a fifth at most, or three where that is more, but never all.
     pub fn new(size: usize, wait: Duration) -> Self {
-        Self { size, share: (size - size.div_ceil(4)).max(1), wait }
+        let share = (size / 5).max(3).min(size.saturating_sub(1)).max(1);
+        Self { size, share, wait }
     }
 }
 
@@ -37,15 +43,17 @@ pub(super) struct Connections {
     pool: Pool,
     turns: Turns,
     target: Target,
+    peer: Arc<Peer>,
+    name: KeyValue,
     pub(super) settings: PoolSettings,
 }
 
 impl Connections {
-    /// Makes a pool, which connects later.
+    /// Makes a pool, which connects later. It has a name for metrics.
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be made.
-    pub(super) fn new(target: &Target, settings: PoolSettings) -> Result<Self> {
+    pub(super) fn new(name: &'static str, target: &Target, settings: PoolSettings) -> Result<Self> {
         let target = target.named("photometa");
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(tokio_postgres::Config::new(), target.clone(), config))
@@ -59,7 +67,10 @@ impl Connections {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self { pool, turns: Turns::new(settings.size, settings.share), target, settings })
+        let (turns, peer) = (Turns::new(settings.size, settings.share), Arc::new(target.peer()));
+        let name = KeyValue::new("db.client.connection.pool.name", name);
+        observe(&pool, &turns, &name);
+        Ok(Self { pool, turns, target, peer, name, settings })
     }
 
     /// A connection, when it is the organization's turn.
@@ -67,8 +78,14 @@ impl Connections {
     /// # Errors
     /// [`Error::Overloaded`] when that takes too long, [`Error::DatabaseUnavailable`] when none can be made.
     pub(super) async fn lease(&self, organization: OrganizationId) -> Result<Lease> {
-        let turn = tokio::time::timeout(self.settings.wait, self.turns.next(organization)).await;
-        self.connected(turn.map_err(|_| Error::Overloaded)?).await
+        let started = Instant::now();
+        let label = std::slice::from_ref(&self.name);
+        let turn = self.turns.next(organization, self.settings.wait).await.inspect_err(|_| {
+            metrics().connection_timeouts.add(1, label);
+        })?;
+        let lease = self.connected(turn).await?;
+        metrics().connection_wait.record(started.elapsed().as_secs_f64(), label);
+        Ok(lease)
     }
 
     /// A connection for the service itself, if one is free now.
@@ -89,7 +106,7 @@ impl Connections {
             made.map_err(|error| Error::Internal(error.to_string()))?
         };
         match client {
-            Ok(client) => Ok(Lease::new(client, turn, self.target.tls())),
+            Ok(client) => Ok(Lease::new(client, turn, self.target.tls(), Arc::clone(&self.peer))),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::Overloaded),
             Err(PoolError::Backend(error)) => Err(Error::DatabaseUnavailable(super::causes(&error))),
             Err(error) => Err(Error::DatabaseUnavailable(super::causes(&error))),
@@ -105,4 +122,33 @@ impl Connections {
     pub(super) fn forget(&self) {
         self.pool.retain(|_, _| false);
     }
+}
+
+/// Tells how a pool is used, whenever somebody asks.
+fn observe(pool: &Pool, turns: &Turns, name: &KeyValue) {
+    metrics().connection_timeouts.add(0, std::slice::from_ref(name));
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let meter = meter();
+    let level = |instrument: &'static str, unit: &'static str, help: &'static str| {
+        meter.i64_observable_up_down_counter(instrument).with_unit(unit).with_description(help)
+    };
+    let (shown, label) = (pool.clone(), name.clone());
+    level("db.client.connection.count", "{connection}", "Connections to the database")
+        .with_callback(move |connections| {
+            let status = shown.status();
+            let idle = status.size.min(status.available);
+            for (state, number) in [("idle", idle), ("used", status.size - idle)] {
+                let state = KeyValue::new("db.client.connection.state", state);
+                connections.observe(count(number), &[label.clone(), state]);
+            }
+        })
+        .build();
+    let (most, label) = (pool.status().max_size, name.clone());
+    level("db.client.connection.max", "{connection}", "Most connections to the database that there may be")
+        .with_callback(move |connections| connections.observe(count(most), std::slice::from_ref(&label)))
+        .build();
+    let (turns, label) = (turns.clone(), name.clone());
+    level("db.client.connection.pending_requests", "{request}", "Calls that wait for a connection to the database")
+        .with_callback(move |requests| requests.observe(count(turns.waiting()), std::slice::from_ref(&label)))
+        .build();
 }

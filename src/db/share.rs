@@ -1,11 +1,15 @@
 //! Turns at the connections of a pool: of those that wait, the organization that holds fewest is next, and none ever
-//! holds all of them. So a flood waits for itself, and another organization for no more than one statement.
+//! holds all of them. So a flood waits for itself, and another organization for no more than one statement. Who would
+//! wait long is refused at once: what waits already is answered in time then, and cheap calls may wait in any number.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use crate::error::{Error, Result};
 use crate::id::OrganizationId;
 
 /// Who may have a connection when.
@@ -25,9 +29,16 @@ struct State {
     /// Connections of organizations that have some.
     held: HashMap<OrganizationId, usize>,
     /// Those that wait, oldest first; none is empty.
-    waiting: HashMap<OrganizationId, BTreeMap<u64, oneshot::Sender<Turn>>>,
+    waiting: HashMap<OrganizationId, BTreeMap<u64, Waiting>>,
     /// How many have waited so far, which is the next one's number.
     count: u64,
+}
+
+/// Who waits since when.
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    sender: oneshot::Sender<Turn>,
 }
 
 /// The right to one connection. Its end is the next one's turn.
@@ -45,20 +56,30 @@ impl Turns {
     }
 
     /// Waits for a turn. Dropping the future gives the place up.
-    pub(super) async fn next(&self, organization: OrganizationId) -> Turn {
-        let (place, turn) = match self.enter(organization) {
-            Ok(turn) => return turn,
-            Err(waiting) => waiting,
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] after the `longest` wait, and at once where the organization's first in the queue has waited
+    /// for half of that: the last one would wait longer.
+    pub(super) async fn next(&self, organization: OrganizationId, longest: Duration) -> Result<Turn> {
+        let (place, turn) = match self.enter(organization, longest / 2)? {
+            Entered::Turn(turn) => return Ok(turn),
+            Entered::Queue(place, turn) => (place, turn),
         };
-        let turn = turn.await;
+        let turn = tokio::time::timeout(longest, turn).await;
         drop(place);
         // A sender is dropped only with its place.
-        turn.unwrap_or_else(|_| unreachable!("a place in the queue ends with its turn"))
+        let turn = turn.map_err(|_| Error::Overloaded)?;
+        Ok(turn.unwrap_or_else(|_| unreachable!("a place in the queue ends with its turn")))
     }
 
     /// Whether nobody has a turn: no connection works, or comes to rest.
     pub(super) fn at_rest(&self) -> bool {
         self.0.state().held.is_empty()
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.state().waiting.values().map(BTreeMap::len).sum()
     }
 
     /// A turn, if there is one now.
@@ -67,17 +88,22 @@ impl Turns {
         state.take(organization, self.0.most).then(|| Turn { shared: Arc::clone(&self.0), organization })
     }
 
-    fn enter(&self, organization: OrganizationId) -> Result<Turn, (Place<'_>, oneshot::Receiver<Turn>)> {
+    fn enter(&self, organization: OrganizationId, patience: Duration) -> Result<Entered<'_>> {
         let mut state = self.0.state();
         // Where one is free that somebody waits for, that one waits for its own organization's share.
         if state.take(organization, self.0.most) {
-            return Ok(Turn { shared: Arc::clone(&self.0), organization });
+            return Ok(Entered::Turn(Turn { shared: Arc::clone(&self.0), organization }));
+        }
+        let since = Instant::now();
+        let first = state.waiting.get(&organization).and_then(BTreeMap::first_key_value);
+        if first.is_some_and(|(_, first)| since - first.since >= patience) {
+            return Err(Error::Overloaded);
         }
         let (sender, receiver) = oneshot::channel();
         let number = state.count;
         state.count += 1;
-        state.waiting.entry(organization).or_default().insert(number, sender);
-        Err((Place { shared: &self.0, organization, number }, receiver))
+        state.waiting.entry(organization).or_default().insert(number, Waiting { since, sender });
+        Ok(Entered::Queue(Place { shared: &self.0, organization, number }, receiver))
     }
 }
 
@@ -122,10 +148,10 @@ impl State {
         if !self.take(organization, most) {
             return None;
         }
-        self.leave(organization, number).map(|sender| (organization, sender))
+        self.leave(organization, number).map(|waiting| (organization, waiting.sender))
     }
 
-    fn leave(&mut self, organization: OrganizationId, number: u64) -> Option<oneshot::Sender<Turn>> {
+    fn leave(&mut self, organization: OrganizationId, number: u64) -> Option<Waiting> {
         let queue = self.waiting.get_mut(&organization)?;
         let left = queue.remove(&number);
         if queue.is_empty() {
@@ -147,6 +173,12 @@ impl Drop for Turn {
             drop(sender.send(Self { shared: Arc::clone(&self.shared), organization }));
         }
     }
+}
+
+/// What asking for a turn gives.
+enum Entered<'a> {
+    Turn(Turn),
+    Queue(Place<'a>, oneshot::Receiver<Turn>),
 }
 
 /// A place in the queue.

@@ -14,14 +14,16 @@ use crate::auth::Role;
 /// plans.
 #[derive(Debug)]
 pub struct Sql {
+    name: &'static str,
     texts: [&'static str; 4],
     planned_once: bool,
 }
 
 impl Sql {
-    /// A statement of one text per role: operator, org_admin, org_user, service.
-    pub const fn new(texts: [&'static str; 4]) -> Self {
-        Self { texts, planned_once: false }
+    /// A statement of one text per role: operator, org_admin, org_user, service. Its name is what traces and metrics say
+    /// of it.
+    pub const fn new(name: &'static str, texts: [&'static str; 4]) -> Self {
+        Self { name, texts, planned_once: false }
     }
 
     /// The same statement, planned once for each connection. For those that look up arrays of keys: PostgreSQL expects ten
@@ -50,6 +52,9 @@ pub(super) const PLANNED_EACH_TIME: &str = "; set local plan_cache_mode = force_
 
 /// What a transaction can run: one static text per role, or one that was put together of static parts.
 pub trait Text: Sync {
+    /// Where the statement stands, such as `photometa::photo::query::LOCK`: the same for all texts of one origin.
+    fn name(&self) -> &'static str;
+
     /// The text for a role.
     fn of(&self, role: Role) -> &str;
 
@@ -58,6 +63,10 @@ pub trait Text: Sync {
 }
 
 impl Text for Sql {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn of(&self, role: Role) -> &str {
         Self::of(self, role)
     }
@@ -72,7 +81,7 @@ impl Text for Sql {
 #[macro_export]
 macro_rules! sql {
     ($name:ident, $($part:tt)+) => {
-        $crate::db::Sql::new([
+        $crate::db::Sql::new(concat!(module_path!(), "::", stringify!($name)), [
             concat!("/* operator ", module_path!(), "::", stringify!($name), " */ ", $($part)+),
             concat!("/* org_admin ", module_path!(), "::", stringify!($name), " */ ", $($part)+),
             concat!("/* org_user ", module_path!(), "::", stringify!($name), " */ ", $($part)+),

@@ -5,6 +5,7 @@ mod options;
 mod unverified;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::chance;
+use crate::telemetry::trace::Peer;
 use crate::tls::{TlsError, Trust, is_here};
 use options::{Mode, Options};
 
@@ -154,6 +156,27 @@ impl Target {
         self.servers.len()
     }
 
+    /// Whether a server that says that it listens at this address, none for a socket in the file system, and this port is
+    /// one of these: then nobody stands in between, such as a pooler.
+    pub(super) async fn is_at(&self, address: Option<IpAddr>, port: u16) -> bool {
+        for server in &self.servers {
+            let own = server.get_ports().first().copied().unwrap_or(5432);
+            let direct = match (server.get_hosts().first(), server.get_hostaddrs().first(), address) {
+                (_, Some(own), Some(address)) => *own == address,
+                (Some(Host::Unix(_)), _, address) => address.is_none(),
+                (Some(Host::Tcp(host)), _, Some(address)) => {
+                    let found = tokio::net::lookup_host((host.as_str(), own)).await;
+                    found.is_ok_and(|mut found| found.any(|place| place.ip() == address))
+                }
+                _ => false,
+            };
+            if direct && own == port {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The first server over the network, other than this machine itself, that is not verified: who stands in between
     /// could read and change everything.
     pub fn unverified(&self) -> Option<String> {
@@ -163,6 +186,18 @@ impl Target {
             None => server.get_hostaddrs().first().map(ToString::to_string),
         });
         hosts.filter(|_| !self.verified).find(|host| !is_here(host))
+    }
+
+    /// Where its statements go, for traces. Of several servers, it is not told which.
+    pub(super) fn peer(&self) -> Peer {
+        let namespace = self.config.get_dbname().map(str::to_owned);
+        let [server] = self.servers.as_slice() else { return Peer { namespace, ..Peer::default() } };
+        let address = match server.get_hosts().first() {
+            Some(Host::Tcp(host)) => Some(host.clone()),
+            Some(Host::Unix(folder)) => Some(folder.display().to_string()),
+            None => server.get_hostaddrs().first().map(ToString::to_string),
+        };
+        Peer { namespace, address, port: server.get_ports().first().copied() }
     }
 
     /// The same, with another name for the server's list of sessions.

@@ -5,14 +5,15 @@
 use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
+use super::flight::Flight;
 use super::sql::Text;
 use super::{Access, Lease, Sql, first_of};
 use crate::auth::{Caller, Role};
@@ -32,6 +33,8 @@ pub struct Tx(Arc<State>);
 
 #[derive(Debug)]
 struct State {
+    /// Of all statements, where their number is known. It ends before the connection goes back.
+    flight: OnceLock<Flight>,
     lease: Lease,
     caller: Caller,
     access: Access,
@@ -59,7 +62,8 @@ impl Tx {
     pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length) -> Self {
         let [failed, ending, refused] = std::array::from_fn(|_| AtomicBool::new(false));
         let sent = AtomicUsize::new(0);
-        Self(Arc::new(State { lease, caller: caller.clone(), access, length, sent, failed, ending, refused }))
+        let flight = OnceLock::new();
+        Self(Arc::new(State { flight, lease, caller: caller.clone(), access, length, sent, failed, ending, refused }))
     }
 
     /// The tenant: `$1` of every statement. Row security would do without; the planner is better with.
@@ -78,12 +82,25 @@ impl Tx {
     /// [`Error::Database`], raw. The transaction can then only be rolled back.
     pub async fn query(&self, sql: &impl Text, params: &Params<'_>) -> Result<Vec<Row>> {
         self.0.lease.busy();
+        let own;
+        let flight = match self.0.length {
+            Length::Known(length) => self.0.flight.get_or_init(|| self.flight(sql.name(), length)),
+            Length::Open => {
+                own = self.flight(sql.name(), 1);
+                &own
+            }
+        };
         let outcome = self.run(sql, params).await;
+        flight.answered(&outcome);
         if let Err(error) = &outcome {
             self.0.failed.store(true, Ordering::Relaxed);
             self.look_at(error);
         }
         outcome
+    }
+
+    fn flight(&self, statement: &'static str, statements: usize) -> Flight {
+        Flight::begin(self.0.lease.peer(), statement, statements)
     }
 
     /// Gives the connection up when the error says that its server is going, or takes no writes.
@@ -223,7 +240,9 @@ impl Tx {
             }
             Length::Open if sent > 0 => {
                 self.0.ending.store(true, Ordering::Relaxed);
+                let flight = self.flight("COMMIT", 1);
                 let ended = self.0.lease.client().simple_query(self.ending()).await.map_err(Error::from);
+                flight.answered(&ended);
                 self.committed(&ended.inspect_err(|error| self.look_at(error))?);
             }
             Length::Known(_) | Length::Open => {}
@@ -238,8 +257,13 @@ impl Tx {
         if matches!(self.0.length, Length::Known(length) if sent >= length) {
             return; // Ended with its flight, or is settled by its lease.
         }
-        if sent > 0 && self.0.lease.client().batch_execute("rollback").await.is_err() {
-            return; // The lease closes or settles it.
+        if sent > 0 {
+            let flight = self.flight("ROLLBACK", 1);
+            let ended = self.0.lease.client().batch_execute("rollback").await.map_err(Error::from);
+            flight.answered(&ended);
+            if ended.is_err() {
+                return; // The lease closes or settles it.
+            }
         }
         self.0.lease.idle();
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use opentelemetry::Context;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::auth::{Caller, Role};
 use crate::batch::fitting;
 use crate::error::{Error, Result};
 use crate::id::{OrganizationId, UserId};
+use crate::telemetry::Held;
 use crate::{MAX_BATCH, MAX_REQUEST_BYTES};
 
 /// Most bytes of one statement, of items as they came; one item may have as many.
@@ -30,6 +32,10 @@ pub(super) struct Waiting<T, R> {
     /// Its size as it came.
     pub(super) bytes: usize,
     pub(super) caller: Caller,
+    /// The span that waits.
+    pub(super) trace: Context,
+    /// Counts it while it does.
+    pub(super) _held: Held,
     pub(super) answer: oneshot::Sender<Result<R>>,
 }
 

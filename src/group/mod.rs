@@ -11,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use opentelemetry::{Context, KeyValue};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -19,6 +20,7 @@ use tracing::Instrument as _;
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
+use crate::telemetry::{Held, KIND, metrics, trace};
 
 use lanes::{Key, Lanes, STUCK, Waiting};
 
@@ -29,21 +31,24 @@ type Store<T, R> = dyn Fn(Caller, Vec<T>) -> Pin<Box<dyn Future<Output = Outcome
 pub struct Group<T, R>(Arc<Shared<T, R>>);
 
 struct Shared<T, R> {
+    /// What is stored, for traces and metrics.
+    kind: &'static str,
     store: Box<Store<T, R>>,
     lanes: Mutex<Lanes<T, R>>,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
-    /// Stores with `store`, which answers for each item in order. The caller it is given is one of the items' callers,
+    /// Stores items of a kind with `store`, which answers for each item in order. The caller it is given is one of the items' callers,
     /// with the latest deadline of them all.
-    pub fn new<F>(store: impl Fn(Caller, Vec<T>) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(kind: &'static str, store: impl Fn(Caller, Vec<T>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Outcomes<R>> + Send + 'static,
     {
         let store = move |caller, items| -> Pin<Box<dyn Future<Output = Outcomes<R>> + Send>> {
             Box::pin(store(caller, items))
         };
-        Self(Arc::new(Shared { store: Box::new(store), lanes: Mutex::default() }))
+        metrics().group_waiting.add(0, &[KeyValue::new(KIND, kind)]);
+        Self(Arc::new(Shared { kind, store: Box::new(store), lanes: Mutex::default() }))
     }
 
     /// Stores an item of so many bytes, alone or with others. When the caller leaves before its item is under way, the
@@ -69,7 +74,9 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
             return Ok(Entered::Alone(Flight { shared: Arc::clone(shared), key, began }, item));
         }
         let (answer, answered) = oneshot::channel();
-        let number = lanes.push(key, Waiting { item, bytes, caller: caller.clone(), answer })?;
+        let (caller, trace) = (caller.clone(), Context::current());
+        let held = Held::new(&metrics().group_waiting, Some(shared.kind));
+        let number = lanes.push(key, Waiting { item, bytes, caller, trace, _held: held, answer })?;
         shared.fly(lanes, key.organization);
         Ok(Entered::Waiting(Place { shared, key, number }, answered))
     }
@@ -112,7 +119,9 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
         // Without a runtime the program is ending, and nobody waits.
         if let Ok(runtime) = Handle::try_current() {
             let span = tracing::info_span!(parent: None, "group", org.id = %organization, items = group.len());
-            runtime.spawn(flight.carry(group).instrument(span));
+            let calls: Vec<&Context> = group.iter().map(|waiting| &waiting.trace).collect();
+            let trace = trace::group(self.kind, &calls);
+            runtime.spawn(flight.carry(group).instrument(span).instrument(trace));
             // Others of the lane may be free to begin too.
             self.fly(self.lanes(), organization);
         }
@@ -129,6 +138,8 @@ struct Flight<T: Send + 'static, R: Send + 'static> {
 impl<T: Send + 'static, R: Send + 'static> Flight<T, R> {
     /// Runs the statement. When it is stuck it keeps nobody back, and says so, because nobody else may come to ask.
     async fn store(&self, caller: Caller, items: Vec<T>) -> Outcomes<R> {
+        let size = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        metrics().group_size.record(size, &[KeyValue::new(KIND, self.shared.kind)]);
         let mut stored = (self.shared.store)(caller, items);
         if let Ok(outcomes) = timeout(STUCK, &mut stored).await {
             return outcomes;

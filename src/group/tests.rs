@@ -47,7 +47,7 @@ impl Scene {
             let _ = statements.send(Statement { caller, items, reply });
             async move { replied.await.unwrap_or_else(|_| panic!("as a store with a bug does")) }
         };
-        Self { group: Arc::new(Group::new(store)), asked }
+        Self { group: Arc::new(Group::new("item", store)), asked }
     }
 
     fn call_with(&self, caller: Caller, item: usize, bytes: usize) -> JoinHandle<Result<usize>> {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use tokio_postgres::{Client, Error};
 
+use super::super::Target;
 use super::super::hypertable::{self, Layout};
 use super::{Deployment, Finding, names};
 
@@ -74,12 +75,17 @@ pub(super) async fn durability(client: &Client) -> Result<Vec<Finding>, Error> {
     Ok(vec![Finding::warning("durability", message, "turn it on in postgresql.conf, unless the data may be lost")])
 }
 
-pub(super) async fn connections(client: &Client, deployment: Deployment) -> Result<Vec<Finding>, Error> {
+pub(super) async fn connections(
+    client: &Client,
+    login: &Target,
+    deployment: Deployment,
+) -> Result<Vec<Finding>, Error> {
     let row = client
         .query_one(
             "select current_setting('max_connections')::int as most,
                     current_setting('superuser_reserved_connections')::int
                         + coalesce(current_setting('reserved_connections', true)::int, 0) as reserved,
+                    inet_server_addr() as address, current_setting('port')::int as port,
                     (select datconnlimit from pg_database where datname = current_database()) as of_database,
                     (select rolconnlimit from pg_roles where rolname = session_user) as of_role,
                     (select count(*)::int from pg_stat_activity where usename is not null and usename <> session_user) as others",
@@ -98,7 +104,13 @@ pub(super) async fn connections(client: &Client, deployment: Deployment) -> Resu
         if free < i64::from(most - reserved) { ", and a limit of the database or the role" } else { "" }
     );
     let fix = "lower PHOTOMETA_POOL_SIZE, run fewer replicas, put PgBouncer between, or raise max_connections";
-    Ok(vec![if needed > free {
+    let port = u16::try_from(row.try_get::<_, i32>("port")?).unwrap_or_default();
+    Ok(vec![if needed > free && !login.is_at(row.try_get("address")?, port).await {
+        // A pooler needs fewer. So far nobody knows whether it is one.
+        let fix = "if PgBouncer stands between, let its pools be smaller than that; otherwise lower PHOTOMETA_POOL_SIZE, run fewer \
+                   replicas, or raise max_connections";
+        Finding::warning("connections", format!("{arithmetic}; the server is not reached at its own address"), fix)
+    } else if needed > free {
         Finding::failed("connections", arithmetic, fix)
     } else if needed + others > free {
         Finding::warning("connections", format!("{arithmetic}; {others} are in use by others now"), fix)

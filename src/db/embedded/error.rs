@@ -81,6 +81,13 @@ pub enum EmbeddedError {
     },
     /// The server refused a statement of [`ensure_database`](super::Embedded::ensure_database).
     Sql(tokio_postgres::Error),
+    /// The data folder could not be made or opened.
+    Folder {
+        /// The folder asked for.
+        data_dir: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file or a program could not be used.
     Io {
         /// Which one.
@@ -155,6 +162,11 @@ impl fmt::Display for EmbeddedError {
             Self::Stop { pid } => write!(f, "PostgreSQL does not stop: end process {pid} by hand"),
             Self::Name { name } => write!(f, "{name:?} is not a database name: use a-z, 0-9 and _"),
             Self::Sql(error) => write!(f, "PostgreSQL refused to prepare a database: {error}"),
+            Self::Folder { data_dir, source } => write!(
+                f,
+                "cannot use the data folder {}: {source}; set PHOTOMETA_DATA_DIR to one that can be made and written",
+                data_dir.display()
+            ),
             Self::Io { path, source } => write!(f, "cannot use {}: {source}", path.display()),
         }
     }
@@ -164,7 +176,7 @@ impl Error for EmbeddedError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Sql(error) => Some(error),
-            Self::Io { source, .. } => Some(source),
+            Self::Folder { source, .. } | Self::Io { source, .. } => Some(source),
             _ => None,
         }
     }

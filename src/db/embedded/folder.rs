@@ -39,6 +39,10 @@ impl Folder {
     /// Creates what is missing and takes the lock, then waits for the server of a process that was killed, and for what
     /// is left of a server that was.
     pub(super) fn open(data_dir: &Path, account: &Account) -> Result<Self, EmbeddedError> {
+        if data_dir.exists() && !data_dir.is_dir() {
+            let source = io::ErrorKind::NotADirectory.into();
+            return Err(EmbeddedError::Folder { data_dir: data_dir.to_owned(), source });
+        }
         account.let_pass(data_dir)?;
         account.check_reach(data_dir)?;
         let root = create(data_dir, account)?;
@@ -126,7 +130,7 @@ pub(super) fn cluster(root: &Path) -> PathBuf {
 
 /// As root the folder stays ours and the server's user may only pass through it.
 fn create(data_dir: &Path, account: &Account) -> Result<PathBuf, EmbeddedError> {
-    let at = || EmbeddedError::at(data_dir);
+    let at = || |source| EmbeddedError::Folder { data_dir: data_dir.to_owned(), source };
     if !data_dir.is_dir() {
         let mode = if account.is_other() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(data_dir).map_err(at())?;
@@ -145,7 +149,8 @@ fn own_file() -> OpenOptions {
 fn lock(root: &Path) -> Result<File, EmbeddedError> {
     let path = root.join("lock");
     let at = || EmbeddedError::at(&path);
-    let mut file = own_file().read(true).write(true).truncate(false).mode(0o644).open(&path).map_err(at())?;
+    let opened = own_file().read(true).write(true).truncate(false).mode(0o644).open(&path);
+    let mut file = opened.map_err(|source| EmbeddedError::Folder { data_dir: root.to_owned(), source })?;
     let begin = Instant::now();
     loop {
         match file.try_lock() {

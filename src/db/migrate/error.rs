@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use super::super::{SessionError, causes};
+use super::super::{SEE_TO_IT, SessionError, causes};
 
 /// The schema could not be brought to a version. Each message says what to do.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl fmt::Display for MigrateError {
                 }
                 None => write!(f, "the database cannot be reached: {}", causes(error)),
             },
-            Self::Unreachable(error) => write!(f, "the database cannot be reached: {error}"),
+            Self::Unreachable(error) => write!(f, "the database cannot be reached: {error}; {SEE_TO_IT}"),
             Self::Partly { what, done, cause } => write!(f, "{cause}; before that, {} {what}", told(done)),
             Self::Gap(number) => write!(
                 f,

@@ -106,3 +106,22 @@ fn debug_shows_no_password() {
 
     assert!(!format!("{target:?}").contains("hunter2"));
 }
+
+#[tokio::test]
+async fn is_at_tells_a_server_from_whoever_stands_before_it() {
+    let local = Some(IpAddr::from([127, 0, 0, 1]));
+    for (text, address, port, direct) in [
+        ("host=127.0.0.1 port=5432", local, 5432, true),
+        ("host=localhost,127.0.0.1 port=1,5432", local, 5432, true),
+        ("host=127.0.0.1 port=6432", local, 5432, false),
+        ("host=127.0.0.1 port=5432", Some(IpAddr::from([10, 0, 0, 1])), 5432, false),
+        ("host=127.0.0.1 port=5432", None, 5432, false),
+        ("host=/run/postgresql", None, 5432, true),
+        ("host=/run/postgresql", None, 5433, false),
+        ("host=/run/pgbouncer port=6432", local, 5432, false),
+    ] {
+        let target: Target = text.parse().unwrap();
+
+        assert_eq!(target.is_at(address, port).await, direct, "{text} {address:?} {port}");
+    }
+}
