@@ -2,6 +2,7 @@
 //! program should behave differently; the reasons are those of `proto/photometa/v1/error_reason.proto`.
 
 mod driver;
+mod planned;
 mod reason;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use crate::chance;
 use crate::pb::ErrorReason;
 use driver::is_race;
 pub use driver::lost;
+use planned::SILENT;
+pub use planned::is_planned;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -113,7 +116,7 @@ pub enum Error {
     DatabaseUnavailable(String),
     /// The schema is not at the version that this server knows.
     SchemaPending,
-    /// The server is shutting down.
+    /// The connection has reached its age, or the server is shutting down.
     Draining,
     /// The caller's deadline or the server's own limit has passed.
     Deadline,
@@ -325,7 +328,9 @@ impl From<Error> for Status {
                 later(Code::Unavailable, ErrorReason::DatabaseUnavailable, "the schema is not ready; retry later", 1000)
             }
             Error::Draining => {
-                later(Code::Unavailable, ErrorReason::Draining, "the server is shutting down; retry elsewhere", 100)
+                let message =
+                    "this connection ends, because it is old or the server shuts down; call again, on another one";
+                later(Code::Unavailable, ErrorReason::Draining, message, 100)
             }
             Error::Deadline => status(
                 Code::DeadlineExceeded,
@@ -337,7 +342,7 @@ impl From<Error> for Status {
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
                 format!("the client {what} for too long; open another stream and go on where this one ended"),
-                plain(),
+                ErrorDetails::with_error_info("", "", [(SILENT.to_owned(), what.to_owned())]),
             ),
             Error::RpcNotFound => {
                 status(Code::Unimplemented, ErrorReason::RpcNotFound, "this server has no such rpc", plain())

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use opentelemetry::KeyValue;
 use prost::Message;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
@@ -11,7 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::Caller;
 use crate::check::{At, Violations};
+use crate::contract;
 use crate::error::{Error, Result};
+use crate::telemetry::{RPC_METHOD, metrics, trace};
 
 /// Rows of a page when the request does not say.
 pub const DEFAULT_SIZE: i32 = 50;
@@ -42,6 +45,8 @@ pub struct PageRequest<C> {
     pub size: usize,
     /// Only rows after this one.
     pub after: Option<C>,
+    /// Which list it is, for metrics.
+    rpc: &'static str,
     binding: Binding,
 }
 
@@ -83,7 +88,8 @@ impl Pages {
         }
         let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, MAX_SIZE) };
         let (binding, after) = self.resume(caller, "page_token", if checks.is_empty() { token } else { "" }, scope)?;
-        Ok(PageRequest { size: usize::try_from(size).unwrap_or(1), after, binding })
+        let rpc = contract::name(&caller.rpc).unwrap_or(trace::OTHER);
+        Ok(PageRequest { size: usize::try_from(size).unwrap_or(1), after, rpc, binding })
     }
 
     /// Reads a token, if there is one, of the field `field`. `scope` is the request without it.
@@ -130,6 +136,8 @@ impl Pages {
             last = Some(next);
             shown.push(message);
         }
+        let rows = u64::try_from(shown.len()).unwrap_or(u64::MAX);
+        metrics().page_size.record(rows, &[KeyValue::new(RPC_METHOD, request.rpc)]);
         let token = if shown.len() < found {
             last.map(|key| self.seal(&request.binding, &key)).unwrap_or_default()
         } else {

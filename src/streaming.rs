@@ -8,6 +8,7 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream};
+use opentelemetry::context::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tonic::Status;
@@ -65,7 +66,8 @@ where
             end = work => end,
         }
     };
-    let mut task = Some(tokio::spawn(task.in_current_span()));
+    // Its lines and its statements are the call's.
+    let mut task = Some(tokio::spawn(task.in_current_span().with_current_context()));
     Box::pin(stream::poll_fn(move |context| {
         if let Some(message) = ready!(answers.poll_recv(context)) {
             return Poll::Ready(Some(Ok(message)));

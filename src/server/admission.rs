@@ -9,6 +9,7 @@ use crate::config::Limits;
 use crate::contract;
 use crate::error::{Error, Result};
 use crate::id::OrganizationId;
+use crate::telemetry::{Held, metrics};
 
 /// Who holds permits together: an organization, the operators (nil), or all whose credential is refused.
 pub(super) type Tenant = Option<OrganizationId>;
@@ -23,8 +24,11 @@ pub(super) struct Admission {
 impl Admission {
     /// As many permits as the settings say.
     pub(super) fn new(limits: &Limits) -> Self {
-        let gate = |most: u32| Arc::new(Gate::new(usize::try_from(most).unwrap_or(usize::MAX)));
-        Self { calls: gate(limits.max_concurrent_calls), streams: gate(limits.max_concurrent_streams) }
+        let gate = |kind, most: u32| Arc::new(Gate::new(kind, usize::try_from(most).unwrap_or(usize::MAX)));
+        Self {
+            calls: gate("call", limits.max_concurrent_calls),
+            streams: gate("stream", limits.max_concurrent_streams),
+        }
     }
 
     /// The permits for an RPC.
@@ -40,6 +44,8 @@ impl Admission {
 /// Permits of one kind.
 #[derive(Debug)]
 pub(super) struct Gate {
+    /// Of what, for metrics.
+    kind: &'static str,
     most: usize,
     inside: Mutex<Inside>,
 }
@@ -52,8 +58,8 @@ struct Inside {
 }
 
 impl Gate {
-    fn new(most: usize) -> Self {
-        Self { most, inside: Mutex::default() }
+    fn new(kind: &'static str, most: usize) -> Self {
+        Self { kind, most, inside: Mutex::default() }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -75,7 +81,8 @@ impl Gate {
         inside.all += 1;
         inside.of.insert(tenant, held + 1);
         drop(inside);
-        Ok(Permit { gate: Arc::clone(self), tenant })
+        let held = Held::new(&metrics().calls_in_flight, Some(self.kind));
+        Ok(Permit { gate: Arc::clone(self), tenant, _held: held })
     }
 }
 
@@ -84,6 +91,7 @@ impl Gate {
 pub(super) struct Permit {
     gate: Arc<Gate>,
     tenant: Tenant,
+    _held: Held,
 }
 
 impl Drop for Permit {
@@ -117,7 +125,7 @@ mod tests {
     #[test]
     fn lone_tenant_holds_half_and_leaves_half() {
         for (most, held) in [(1, 1), (2, 1), (9, 5), (512, 256)] {
-            let gate = Arc::new(Gate::new(most));
+            let gate = Arc::new(Gate::new("call", most));
 
             let flood = flood(&gate, 1);
 
@@ -128,7 +136,7 @@ mod tests {
     #[test]
     fn floods_get_equal_shares_and_leave_one_to_newcomers() {
         for floods in 1..=7 {
-            let gate = Arc::new(Gate::new(240));
+            let gate = Arc::new(Gate::new("call", 240));
             let mut held: Vec<Vec<Permit>> = (0..floods).map(|number| flood(&gate, number)).collect();
 
             // Calls end, and everybody wants more.
@@ -151,7 +159,7 @@ mod tests {
 
     #[test]
     fn newcomer_comes_in_whatever_happened_while_anything_is_free() {
-        let gate = Arc::new(Gate::new(50));
+        let gate = Arc::new(Gate::new("call", 50));
         let (mut held, mut state) = (Vec::new(), 0x2545_f491_4f6c_dd1d_u64);
         for _ in 0..20_000 {
             state ^= state << 13;

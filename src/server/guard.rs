@@ -12,9 +12,9 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
-use tracing::Span;
 
 use super::admission::Permit;
+use super::observed::Observed;
 use crate::error::Error;
 use crate::panics;
 use crate::streaming::told;
@@ -26,14 +26,23 @@ pub(super) struct Guarded {
     cut: watch::Receiver<bool>,
     /// Made when there is something to wait for.
     cutting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    span: Span,
+    observed: Observed,
     ended: bool,
 }
 
 impl Guarded {
     /// Holds `permit` until the end, which comes early when `cut` says so.
-    pub(super) fn new(inner: Body, permit: Option<Permit>, cut: watch::Receiver<bool>, span: Span) -> Self {
-        Self { inner, permit, cut, cutting: None, span, ended: false }
+    pub(super) fn new(inner: Body, permit: Option<Permit>, cut: watch::Receiver<bool>, observed: Observed) -> Self {
+        Self { inner, permit, cut, cutting: None, observed, ended: false }
+    }
+
+    /// Looks whether a frame is the last one, and what it says.
+    fn watch(&mut self, frame: Option<&Result<Frame<Bytes>, Status>>) {
+        match frame {
+            Some(Ok(frame)) => _ = frame.trailers_ref().map(|trailers| self.observed.ends_by(trailers)),
+            Some(Err(status)) => self.observed.ends(status),
+            None => self.observed.ends_without_status(),
+        }
     }
 
     fn end(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -41,6 +50,7 @@ impl Guarded {
         self.inner = Body::empty();
         self.permit = None;
         let (status, mut trailers) = (Status::from(error), HeaderMap::new());
+        self.observed.ends(&status);
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
 }
@@ -54,11 +64,15 @@ impl HttpBody for Guarded {
         if this.ended {
             return Poll::Ready(None);
         }
-        let span = this.span.clone();
-        let _inside = span.enter();
-        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(context))) {
+        let inside = this.observed.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(context)));
+        drop(inside);
+        match polled {
             Err(panic) => this.end(panics::error(&*panic)),
-            Ok(Poll::Ready(frame)) => Poll::Ready(frame),
+            Ok(Poll::Ready(frame)) => {
+                this.watch(frame.as_ref());
+                Poll::Ready(frame)
+            }
             Ok(Poll::Pending) => {
                 let cutting = this.cutting.get_or_insert_with(|| Box::pin(told(this.cut.clone())));
                 match cutting.as_mut().poll(context) {

@@ -22,6 +22,8 @@ use uuid::Uuid;
 use super::admission::{Admission, Permit};
 use super::connection::Peer;
 use super::guard::Guarded;
+use super::observed::Observed;
+use super::web;
 use crate::auth::token::{Claims, Verifier};
 use crate::auth::{Caller, Credential, Term};
 use crate::config::Limits;
@@ -32,8 +34,8 @@ use crate::lsn::{self, Written};
 use crate::panics;
 use crate::streaming::told;
 
-const REQUEST_ID: &str = "x-request-id";
-const TIMEOUT: &str = "grpc-timeout";
+pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) const TIMEOUT: &str = "grpc-timeout";
 /// What the names of our services begin with.
 const OURS: &str = "photometa.";
 /// How much earlier than the caller's deadline ours is.
@@ -110,14 +112,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if !web::is_grpc(request.headers()) {
+            return Box::pin(async { Ok(web::unspoken()) });
+        }
         let started = Instant::now();
         let rpc = request.uri().path().trim_start_matches('/').to_owned();
         let id = request_id(request.headers());
-        let span = tracing::info_span!("rpc", rpc.method = %rpc, request.id = id.to_str().unwrap_or_default());
+        let mut observed = Observed::begin(started, &rpc, &id, request.headers());
+        let (log, trace) = (observed.log.clone(), observed.trace.clone());
         // This one was asked whether it is ready; its clone was not.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let (settings, outside) = (self.settings.clone(), span.clone());
+        let settings = self.settings.clone();
         let answer = async move {
             let admitted = settings.admit(request, &rpc, started).await;
             let cut = settings.cut;
@@ -125,6 +131,7 @@ where
             let (mut response, permit) = match admitted {
                 Err(error) => (Status::from(error).into_http(), None),
                 Ok(call) => {
+                    observed.admitted = true;
                     written = call.written;
                     let called = AssertUnwindSafe(async { inner.call(call.request).await }).catch_unwind();
                     let ended = tokio::select! {
@@ -143,11 +150,10 @@ where
             if let Some(position) = written.position().and_then(|position| position.to_string().parse().ok()) {
                 response.headers_mut().insert(lsn::HEADER, position);
             }
-            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-            tracing::debug!(rpc.code = ?code, elapsed = ?started.elapsed(), "answered");
-            Ok(response.map(|body| Body::new(Guarded::new(body, permit, cut, outside))))
+            observed.ends_by(response.headers());
+            Ok(response.map(|body| Body::new(Guarded::new(body, permit, cut, observed))))
         };
-        Box::pin(answer.instrument(span))
+        Box::pin(answer.instrument(log).instrument(trace))
     }
 }
 

@@ -1,10 +1,13 @@
 //! The server: services, health, reflection, the layer around them, and a graceful end.
 
+pub mod admin;
 mod admission;
 mod connection;
 mod guard;
 pub mod layer;
+mod observed;
 mod readiness;
+mod web;
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,12 +19,15 @@ use tonic::service::Routes;
 use tower::ServiceBuilder;
 
 use crate::auth::token::Verifier;
-use crate::config::Limits;
+use crate::config::{Limits, Web};
 use crate::db::Db;
 use crate::page::Pages;
 use crate::streaming::Bounds;
 use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, project, session, tag, user};
 
+use web::WebLayer;
+
+pub use admin::Condition;
 pub use connection::{ConnectionLimits, Connections, Tls};
 
 /// How long clients have to notice NOT_SERVING before connections are told to go away.
@@ -46,10 +52,14 @@ pub struct Parts {
     pub limits: Limits,
     /// How connections are taken and kept.
     pub connections: Connections,
+    /// Which pages may call from browsers.
+    pub web: Web,
     /// The version the schema must be at before the first call is taken.
     pub schema_version: u32,
     /// Told once that it is.
     pub ready: watch::Sender<bool>,
+    /// Told whether it takes calls, and why not.
+    pub condition: Condition,
 }
 
 /// Serves until `stop` resolves, then drains: health says NOT_SERVING, calls in flight end, streams stop reading
@@ -58,11 +68,22 @@ pub struct Parts {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
-    let Parts { db, pages, verifier, request_timeout, drain_timeout, limits, connections, schema_version, ready } =
-        parts;
+    let Parts {
+        db,
+        pages,
+        verifier,
+        request_timeout,
+        drain_timeout,
+        limits,
+        connections,
+        web,
+        schema_version,
+        ready,
+        condition,
+    } = parts;
     let (reporter, health) = tonic_health::server::health_reporter();
     let prepared = ready.subscribe();
-    let readiness = readiness::watch(db.clone(), reporter, schema_version, ready).await;
+    let mut readiness = readiness::watch(db.clone(), (reporter, condition), schema_version, ready).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
@@ -79,11 +100,13 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let routes = services(Routes::new(health), &db, &pages, &bounds);
     let routes = routes.add_service(reflection_v1).add_service(reflection_v1alpha);
 
-    // Ids, permits, deadline, credential, and a reason on every refusal.
-    let service = ServiceBuilder::new().layer(calls).service(routes.prepare());
+    // gRPC-Web becomes gRPC; then ids, permits, deadline, credential, and a reason on every refusal.
+    let web = WebLayer::of(&web);
+    let http1 = web.is_some();
+    let service = ServiceBuilder::new().option_layer(web).layer(calls).service(routes.prepare());
 
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
-    let mut server = std::pin::pin!(connection::serve(listener, connections, service, async {
+    let mut server = std::pin::pin!(connection::serve(listener, connections, http1, service, async {
         let _ = draining.await;
     }));
     tokio::select! {

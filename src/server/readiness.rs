@@ -1,5 +1,6 @@
 //! Readiness as grpc.health.v1 tells it: every service is SERVING while the database answers, and NOT_SERVING
-//! when it does not, its schema is another version's, or the server drains. "" stands for the whole server.
+//! when it does not, its schema is another version's, or the server drains. "" stands for the whole server. The admin port
+//! says the same, and why.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::admin::Condition;
 use crate::db::Db;
 use crate::error::Error;
 use crate::panics;
@@ -34,35 +36,43 @@ const NAMES: &[&str] = &[
 
 /// Keeps health up to date until it is told to drain.
 pub(super) struct Readiness {
-    reporter: HealthReporter,
+    told: Told,
     watcher: JoinHandle<()>,
 }
 
 /// Asks the database whether it answers and whether its schema is at `version`, and then again and again. The first
 /// answer is there before the first call: a reporter by itself says SERVING from the start. Once the schema was right,
 /// `prepared` is told, and a newer schema is only complained of: replicas are replaced one after the other.
-pub(super) async fn watch(db: Db, reporter: HealthReporter, version: u32, prepared: watch::Sender<bool>) -> Readiness {
+pub(super) async fn watch(
+    db: Db,
+    (reporter, condition): (HealthReporter, Condition),
+    version: u32,
+    prepared: watch::Sender<bool>,
+) -> Readiness {
     let mut asked =
         Asked { db, version, prepared, was_right: false, older: false, trouble: None, mismatch: None, rounds: 0 };
-    let mut before = asked.ready().await;
-    tell(&reporter, before).await;
-    let watched = reporter.clone();
+    let told = Told { reporter, condition };
+    let mut before = asked.unready().await;
+    told.tell(before.as_deref()).await;
+    let watched = told.clone();
     let watcher = tokio::spawn(async move {
         loop {
             tokio::time::sleep(INTERVAL).await;
             // Whoever watches must not be left with what was said before a bug.
-            let now = AssertUnwindSafe(asked.ready()).catch_unwind().await.unwrap_or_else(|panic| {
+            let now = AssertUnwindSafe(asked.unready()).catch_unwind().await.unwrap_or_else(|panic| {
                 tracing::error!(panic = panics::words(&*panic), "the database could not be asked");
-                false
+                Some("the database could not be asked".to_owned())
             });
             if now != before {
-                tracing::warn!(ready = now, "readiness changed");
-                tell(&watched, now).await;
+                if now.is_none() != before.is_none() {
+                    tracing::warn!(ready = now.is_none(), "readiness changed");
+                }
+                watched.tell(now.as_deref()).await;
                 before = now;
             }
         }
     });
-    Readiness { reporter, watcher }
+    Readiness { told, watcher }
 }
 
 /// What is asked of the database, and what was last said of it.
@@ -81,7 +91,8 @@ struct Asked {
 }
 
 impl Asked {
-    async fn ready(&mut self) -> bool {
+    /// Why the server is of no use now, if it is not.
+    async fn unready(&mut self) -> Option<String> {
         self.rounds = self.rounds.wrapping_add(1);
         let answer = self.db.ping(PATIENCE).await;
         if !matches!(answer, Ok(()) | Err(Error::Overloaded)) {
@@ -89,26 +100,32 @@ impl Asked {
                 Err(Error::DatabaseUnavailable(why)) => format!("the database is of no use: {why}"),
                 _ => "the database does not answer".to_owned(),
             };
-            say(&mut self.trouble, Some(why));
-            return false;
+            say(&mut self.trouble, Some(why.clone()));
+            return Some(why);
         }
         self.trouble = None;
         if self.was_right && !self.older && !self.rounds.is_multiple_of(SCHEMA_EVERY) {
-            return true;
+            return None;
         }
         let found = match tokio::time::timeout(PATIENCE, self.db.schema_version()).await {
             Ok(Ok(found)) => found,
             // Busy is not away: as it was.
-            Ok(Err(Error::Overloaded)) => return self.was_right && !self.older,
-            Ok(Err(_)) | Err(_) => return false,
+            Ok(Err(Error::Overloaded)) => return self.unfit(),
+            Ok(Err(_)) | Err(_) => return Some("the database does not say which schema it has".to_owned()),
         };
         self.older = found.is_none_or(|found| found < self.version);
         say(&mut self.mismatch, mismatch(found, self.version));
         self.was_right |= found == Some(self.version);
-        let ready = self.was_right && !self.older;
+        let ready = self.unfit().is_none();
         // Calls are refused as well: on an older schema their statements would fail.
         self.prepared.send_if_modified(|prepared| std::mem::replace(prepared, ready) != ready);
-        ready
+        self.unfit()
+    }
+
+    /// Why its schema is of no use, as far as it was seen.
+    fn unfit(&self) -> Option<String> {
+        let fit = self.was_right && !self.older;
+        (!fit).then(|| self.mismatch.clone().unwrap_or_else(|| "the schema was not seen yet".to_owned()))
     }
 }
 
@@ -136,24 +153,36 @@ fn mismatch(found: Option<u32>, known: u32) -> Option<String> {
     }
 }
 
-async fn tell(reporter: &HealthReporter, ready: bool) {
-    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-    for name in NAMES {
-        reporter.set_service_status(name, status).await;
+/// Who is told.
+#[derive(Clone)]
+struct Told {
+    reporter: HealthReporter,
+    condition: Condition,
+}
+
+impl Told {
+    async fn tell(&self, unready: Option<&str>) {
+        let status = if unready.is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.condition.tell(unready);
+        for name in NAMES {
+            self.reporter.set_service_status(name, status).await;
+        }
     }
 }
 
 impl Readiness {
     /// Says NOT_SERVING from now on.
-    pub(super) async fn drain(&self) {
+    pub(super) async fn drain(&mut self) {
         self.watcher.abort();
-        tell(&self.reporter, false).await;
+        // What it was about to say comes before what is said now.
+        let _ = (&mut self.watcher).await;
+        self.told.tell(Some("it is draining")).await;
     }
 
     /// Ends the Watch streams, which would otherwise outlive every drain.
     pub(super) async fn end(mut self) {
         for name in NAMES {
-            self.reporter.clear_service_status(name).await;
+            self.told.reporter.clear_service_status(name).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::first::Spoken;
+use super::first::{Protocol, Spoken};
 use super::life::{Answers, live, told_to_close};
 use super::peer::Peer;
 use super::room::{Place, Room};
@@ -38,15 +38,18 @@ struct House<S> {
     service: S,
     limits: ConnectionLimits,
     tls: Option<watch::Receiver<Arc<Material>>>,
+    /// Whether HTTP/1 is served too, where there is no TLS.
+    http1: bool,
     closing: watch::Receiver<bool>,
     failed: Seldom,
 }
 
-/// Takes connections and answers their calls, until `stop` resolves: then the port is closed, connections are told, and
+/// Takes connections and answers their calls, those of HTTP/1 as well if so, until `stop` resolves: then the port is closed, connections are told, and
 /// this ends with the last of them.
 pub(in crate::server) async fn serve<S>(
     listener: TcpListener,
     connections: Connections,
+    http1: bool,
     service: S,
     stop: impl Future<Output = ()>,
 ) where
@@ -59,8 +62,14 @@ pub(in crate::server) async fn serve<S>(
     let current = tls.as_ref().map(Tls::current);
     let _reading = tls.map(|tls| Ended(tokio::spawn(tls.keep_current())));
     let (full, trouble) = (Seldom::default(), Seldom::default());
-    let house =
-        Arc::new(House { service, limits, tls: current, closing: closing.subscribe(), failed: Seldom::default() });
+    let house = Arc::new(House {
+        service,
+        limits,
+        tls: current,
+        http1,
+        closing: closing.subscribe(),
+        failed: Seldom::default(),
+    });
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
@@ -68,7 +77,7 @@ pub(in crate::server) async fn serve<S>(
             Some(io) = next(&mut own) => {
                 let house = Arc::clone(&house);
                 tokio::spawn(async move {
-                    live(io, Peer::default(), None, house.service.clone(), &house.limits, house.closing.clone()).await;
+                    live(io, Protocol::Http2, Peer::default(), None, house.service.clone(), &house.limits, house.closing.clone()).await;
                 });
             }
             accepted = listener.accept() => match accepted {
@@ -106,7 +115,7 @@ async fn next(own: &mut Option<mpsc::Receiver<DuplexStream>>) -> Option<DuplexSt
 }
 
 impl<S: Answers> House<S> {
-    /// Finds out what somebody new speaks, and serves who speaks HTTP/2.
+    /// Finds out what somebody new speaks, and serves who speaks what is served here.
     async fn welcome(self: Arc<Self>, io: TcpStream, address: SocketAddr, place: Place) {
         if let Err(error) = prepare(&io) {
             tracing::debug!(peer = %address, %error, "a connection's settings could not be set");
@@ -115,11 +124,11 @@ impl<S: Answers> House<S> {
         let mut ending = closing.clone();
         let failed = tokio::select! {
             begun = tokio::time::timeout(limits.handshake, self.begin(io, address)) => match begun {
-                Ok(Ok(Begun::Plain(io, peer))) => {
-                    return live(io, peer, Some(place), self.service.clone(), limits, closing).await;
+                Ok(Ok(Begun::Plain(io, protocol, peer))) => {
+                    return live(io, protocol, peer, Some(place), self.service.clone(), limits, closing).await;
                 }
                 Ok(Ok(Begun::Tls(io, peer))) => {
-                    return live(io, peer, Some(place), self.service.clone(), limits, closing).await;
+                    return live(io, Protocol::Http2, peer, Some(place), self.service.clone(), limits, closing).await;
                 }
                 Ok(Err(Failed::Said(Spoken::Nothing))) => {
                     return tracing::debug!(peer = %address, problem = Spoken::Nothing.problem(), "a connection came to nothing");
@@ -137,11 +146,12 @@ impl<S: Answers> House<S> {
         }
     }
 
-    /// TLS, where there is any, and the first bytes of HTTP/2.
+    /// TLS, where there is any, and the first bytes of HTTP.
     async fn begin(&self, io: TcpStream, address: SocketAddr) -> Result<Begun, Failed> {
         let peer = Peer::at(address);
         let Some(tls) = &self.tls else {
-            return Ok(Begun::Plain(first::http2(io).await.map_err(Failed::Said)?, peer));
+            let (io, protocol) = first::http(io, self.http1).await.map_err(Failed::Said)?;
+            return Ok(Begun::Plain(io, protocol, peer));
         };
         let mut byte = [0];
         match io.peek(&mut byte).await {
@@ -150,13 +160,14 @@ impl<S: Answers> House<S> {
             _ => return Err(Failed::Said(Spoken::Nothing)),
         }
         let (io, peer) = Tls::accept(tls, io, peer).await.map_err(Failed::Tls)?;
-        Ok(Begun::Tls(Box::new(first::http2(io).await.map_err(Failed::Said)?), peer))
+        let (io, _) = first::http(io, false).await.map_err(Failed::Said)?;
+        Ok(Begun::Tls(Box::new(io), peer))
     }
 }
 
-/// A connection that speaks HTTP/2.
+/// A connection that speaks what is served here.
 enum Begun {
-    Plain(first::Begun<TcpStream>, Peer),
+    Plain(first::Begun<TcpStream>, Protocol, Peer),
     Tls(Box<first::Begun<tokio_rustls::server::TlsStream<TcpStream>>>, Peer),
 }
 

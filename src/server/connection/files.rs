@@ -44,33 +44,15 @@ impl Files {
     /// When there is one without what it needs.
     pub(super) fn of(settings: &ServerTls) -> Result<Option<Self>, TlsError> {
         let ServerTls { tls_cert, tls_key, tls_client_ca, tls_client_auth, tls_identities } = settings;
-        let half = |given: &str, missing: &str| {
-            Err(TlsError::setting(format!("{given} is set, and {missing} is not; set both, or neither")))
-        };
-        let (certificate, key) = match (tls_cert, tls_key) {
-            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-            (Some(_), None) => return half("PHOTOMETA_TLS_CERT", "PHOTOMETA_TLS_KEY"),
-            (None, Some(_)) => return half("PHOTOMETA_TLS_KEY", "PHOTOMETA_TLS_CERT"),
-            (None, None) if tls_client_ca.is_some() => {
-                return half("PHOTOMETA_TLS_CLIENT_CA", "PHOTOMETA_TLS_CERT");
-            }
-            (None, None) if tls_identities.is_some() => return half("PHOTOMETA_TLS_IDENTITIES", "PHOTOMETA_TLS_CERT"),
-            (None, None) if tls_client_auth.is_some() => {
-                return half("PHOTOMETA_TLS_CLIENT_AUTH", "PHOTOMETA_TLS_CERT");
-            }
-            (None, None) => return Ok(None),
-        };
-        let clients = match tls_client_ca {
-            Some(authorities) => Some(Clients {
-                authorities: authorities.clone(),
-                required: *tls_client_auth != Some(ClientAuth::Optional),
-                identities: tls_identities.clone(),
-            }),
-            // Asked for, and nobody could be let in or kept out.
-            None if tls_identities.is_some() => return half("PHOTOMETA_TLS_IDENTITIES", "PHOTOMETA_TLS_CLIENT_CA"),
-            None if tls_client_auth.is_some() => return half("PHOTOMETA_TLS_CLIENT_AUTH", "PHOTOMETA_TLS_CLIENT_CA"),
-            None => None,
-        };
+        if let Some(problem) = settings.contradictions().into_iter().next() {
+            return Err(TlsError::setting(problem));
+        }
+        let (Some(certificate), Some(key)) = (tls_cert.clone(), tls_key.clone()) else { return Ok(None) };
+        let clients = tls_client_ca.as_ref().map(|authorities| Clients {
+            authorities: authorities.clone(),
+            required: *tls_client_auth != Some(ClientAuth::Optional),
+            identities: tls_identities.clone(),
+        });
         Ok(Some(Self { certificate, key, clients }))
     }
 

@@ -28,7 +28,7 @@ pub(super) enum Spoken {
     Tls,
     /// HTTP/2 without TLS to a port with it.
     PlainHttp2,
-    /// HTTP/1.
+    /// HTTP/1, where it is not served.
     Http1,
     /// Something unknown, or not enough.
     Other,
@@ -49,34 +49,53 @@ impl Spoken {
     }
 }
 
+/// What is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// A stream whose first bytes were read already.
 #[derive(Debug)]
 pub(super) struct Begun<IO> {
     io: IO,
+    first: First,
+}
+
+/// The first bytes.
+#[derive(Debug, Default)]
+struct First {
+    bytes: [u8; PREFACE.len()],
+    read: usize,
+    /// How many of them were given back.
     again: usize,
 }
 
-/// Reads the first bytes of HTTP/2. Whoever says something else is answered and refused.
+/// Reads the first bytes of HTTP/2, or of HTTP/1 where that is served too. Whoever says something else is answered and refused.
 ///
 /// # Errors
 /// What was said instead.
-pub(super) async fn http2<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> Result<Begun<IO>, Spoken> {
-    match read(&mut io).await {
-        None => Ok(Begun { io, again: 0 }),
-        Some(spoken) => {
-            match spoken {
-                Spoken::Tls => refuse(io, http1("400 Bad Request", NO_TLS).as_bytes()).await,
-                Spoken::Http1 => refuse(io, http1("505 HTTP Version Not Supported", USE_HTTP2).as_bytes()).await,
-                Spoken::PlainHttp2 | Spoken::Other | Spoken::Nothing => {}
-            }
-            Err(spoken)
-        }
+pub(super) async fn http<IO: AsyncRead + AsyncWrite + Unpin>(
+    mut io: IO,
+    http1_too: bool,
+) -> Result<(Begun<IO>, Protocol), Spoken> {
+    let (first, spoken) = read(&mut io).await;
+    match spoken {
+        None => return Ok((Begun { io, first }, Protocol::Http2)),
+        Some(Spoken::Http1) if http1_too => return Ok((Begun { io, first }, Protocol::Http1)),
+        Some(Spoken::Tls) => refuse(io, http1("400 Bad Request", NO_TLS).as_bytes()).await,
+        Some(Spoken::Http1) => refuse(io, http1("505 HTTP Version Not Supported", USE_HTTP2).as_bytes()).await,
+        Some(Spoken::PlainHttp2 | Spoken::Other | Spoken::Nothing) => {}
     }
+    Err(spoken.unwrap_or(Spoken::Other))
 }
 
 /// Answers somebody who speaks plainly to a port with TLS, and finds out what it is.
 pub(super) async fn plain<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> Spoken {
-    match read(&mut io).await {
+    match read(&mut io).await.1 {
         None => {
             refuse(io, USE_TLS_HTTP2).await;
             Spoken::PlainHttp2
@@ -90,23 +109,24 @@ pub(super) async fn plain<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> Spo
 }
 
 /// Reads until it is HTTP/2, which has no name here, or clearly something else.
-async fn read<IO: AsyncRead + Unpin>(io: &mut IO) -> Option<Spoken> {
-    let (mut bytes, mut length) = ([0; PREFACE.len()], 0);
-    while length < PREFACE.len() {
-        match io.read(&mut bytes[length..]).await {
-            Ok(more) if more > 0 => length += more,
-            _ if length == 0 => return Some(Spoken::Nothing),
-            _ => return Some(Spoken::Other),
+async fn read<IO: AsyncRead + Unpin>(io: &mut IO) -> (First, Option<Spoken>) {
+    let mut first = First::default();
+    while first.read < PREFACE.len() {
+        match io.read(&mut first.bytes[first.read..]).await {
+            Ok(more) if more > 0 => first.read += more,
+            _ if first.read == 0 => return (first, Some(Spoken::Nothing)),
+            _ => return (first, Some(Spoken::Other)),
         }
-        if !PREFACE.starts_with(&bytes[..length]) {
-            return Some(match bytes[0] {
+        if !PREFACE.starts_with(&first.bytes[..first.read]) {
+            let spoken = match first.bytes[0] {
                 HANDSHAKE => Spoken::Tls,
                 b'A'..=b'Z' => Spoken::Http1,
                 _ => Spoken::Other,
-            });
+            };
+            return (first, Some(spoken));
         }
     }
-    None
+    (first, None)
 }
 
 fn http1(status: &str, text: &str) -> String {
@@ -135,13 +155,13 @@ async fn refuse<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, answer: &[u8]) {
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Begun<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let rest = &PREFACE[self.again..];
-        if rest.is_empty() {
+        let First { bytes, read, again } = &mut self.first;
+        if again == read {
             return Pin::new(&mut self.io).poll_read(cx, to);
         }
-        let some = rest.len().min(to.remaining());
-        to.put_slice(&rest[..some]);
-        self.again += some;
+        let some = (*read - *again).min(to.remaining());
+        to.put_slice(&bytes[*again..*again + some]);
+        *again += some;
         Poll::Ready(Ok(()))
     }
 }
@@ -181,26 +201,32 @@ mod tests {
         let (mut stranger, ours) = tokio::io::duplex(4096);
         stranger.write_all(bytes).await.unwrap();
         stranger.shutdown().await.unwrap();
-        let found = if secure { Err(plain(ours).await) } else { http2(ours).await.map(drop) };
+        let found = if secure { Err(plain(ours).await) } else { http(ours, false).await.map(drop) };
         let mut answer = Vec::new();
         stranger.read_to_end(&mut answer).await.unwrap();
         (found, answer)
     }
 
     #[tokio::test]
-    async fn http2_gives_the_first_bytes_back_in_pieces() {
-        let (mut client, ours) = tokio::io::duplex(4096);
-        client.write_all(PREFACE).await.unwrap();
-        client.write_all(b"and more").await.unwrap();
-        client.shutdown().await.unwrap();
-        let mut begun = http2(ours).await.unwrap();
+    async fn http_gives_the_first_bytes_back_in_pieces() {
+        let long = [&PREFACE[..], b"and more"].concat();
+        for (bytes, protocol) in [
+            (&long[..], Protocol::Http2),
+            (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", Protocol::Http1),
+            (b"PUT", Protocol::Http1),
+        ] {
+            let (mut client, ours) = tokio::io::duplex(4096);
+            client.write_all(bytes).await.unwrap();
+            client.shutdown().await.unwrap();
+            let (mut begun, found) = http(ours, true).await.unwrap();
 
-        let mut some = [0; 5];
-        begun.read_exact(&mut some).await.unwrap();
-        let mut rest = Vec::new();
-        begun.read_to_end(&mut rest).await.unwrap();
+            let mut some = [0; 3];
+            begun.read_exact(&mut some).await.unwrap();
+            let mut rest = Vec::new();
+            begun.read_to_end(&mut rest).await.unwrap();
 
-        assert_eq!([&some[..], &rest].concat(), [&PREFACE[..], b"and more"].concat());
+            assert_eq!(([&some[..], &rest].concat().as_slice(), found), (bytes, protocol));
+        }
     }
 
     #[tokio::test]

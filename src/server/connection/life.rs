@@ -1,15 +1,16 @@
-//! The life of one connection that speaks HTTP/2: its calls, and what ends it. An end is said first (GOAWAY): calls that run
+//! The life of one connection: its calls, and what ends it. An end is said first (GOAWAY, or "connection: close"): calls that run
 //! go on for a while, and a client that has others to make connects again without losing one.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http2::Builder;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use super::ConnectionLimits;
+use super::first::Protocol;
 use super::peer::Peer;
 use super::room::Place;
 use super::untaken::{self, Answer};
@@ -53,11 +55,12 @@ impl<S> Answers for S where
 /// Serves a connection to its end.
 pub(super) async fn live<IO, S>(
     io: IO,
+    protocol: Protocol,
     mut peer: Peer,
     place: Option<Place>,
     service: S,
     limits: &ConnectionLimits,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Answers,
@@ -67,8 +70,55 @@ pub(super) async fn live<IO, S>(
     let last = limits.grace.saturating_sub(LAST_WORDS.min(limits.grace / 4));
     peer.ends = Instant::now().checked_add(age).and_then(|told| told.checked_add(last));
     let calls = Arc::new(Calls { place, state: Mutex::new((0, Instant::now())) });
-    let mut connection =
-        pin!(builder(limits).serve_connection(TokioIo::new(io), Entrance { service, peer, calls: Arc::clone(&calls) }));
+    let entrance = Entrance { service, peer, calls: Arc::clone(&calls) };
+    match protocol {
+        Protocol::Http2 => {
+            let connection = pin!(http2(limits).serve_connection(TokioIo::new(io), entrance));
+            last_until_its_end(connection, address, age, &calls, limits, closing).await;
+        }
+        Protocol::Http1 => {
+            let connection = pin!(http1(limits).serve_connection(TokioIo::new(io), entrance));
+            let life = last_until_its_end(connection, address, age, &calls, limits, closing);
+            // Its calls come one after the other, and are no tasks of their own.
+            untaken::Calls(limits.untaken).watch(life).await;
+        }
+    }
+}
+
+/// A connection that can be told to take no more calls.
+trait Connection: Future<Output = hyper::Result<()>> {
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl<IO, S> Connection for http2::Connection<TokioIo<IO>, Entrance<S>, untaken::Calls>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answers,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        http2::Connection::graceful_shutdown(self);
+    }
+}
+
+impl<IO, S> Connection for http1::Connection<TokioIo<IO>, Entrance<S>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answers,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        http1::Connection::graceful_shutdown(self);
+    }
+}
+
+/// Runs a connection until it ends by itself, or is ended.
+async fn last_until_its_end(
+    mut connection: Pin<&mut impl Connection>,
+    address: Option<SocketAddr>,
+    age: Duration,
+    calls: &Calls,
+    limits: &ConnectionLimits,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut until = pin!(tokio::time::sleep(age));
     let mut idle = pin!(tokio::time::sleep(limits.idle));
     let mut told = false;
@@ -112,8 +162,8 @@ pub(super) async fn live<IO, S>(
     }
 }
 
-fn builder(limits: &ConnectionLimits) -> Builder<untaken::Calls> {
-    let mut builder = Builder::new(untaken::Calls(limits.untaken));
+fn http2(limits: &ConnectionLimits) -> http2::Builder<untaken::Calls> {
+    let mut builder = http2::Builder::new(untaken::Calls(limits.untaken));
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -125,6 +175,16 @@ fn builder(limits: &ConnectionLimits) -> Builder<untaken::Calls> {
         // A header block that does not end is bounded by it too: nothing else may come in between, the answer least of all.
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong);
+    builder
+}
+
+fn http1(limits: &ConnectionLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // From the end of one answer to the end of the next header, so that it bounds silence in between as well.
+        .header_read_timeout(limits.handshake)
+        .max_buf_size(METADATA_BYTES as usize);
     builder
 }
 

@@ -21,6 +21,7 @@ use crate::config;
 
 pub(super) use door::serve;
 pub(super) use peer::Peer;
+pub(super) use room::{Place, Room};
 pub use tls::Tls;
 
 /// How connections are taken and kept.

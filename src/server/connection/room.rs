@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// The room of all connections.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(in crate::server) struct Room {
     most: usize,
     state: Mutex<State>,
 }
@@ -32,7 +32,7 @@ struct Seat {
 
 impl Room {
     /// For so many connections; at least one of them may be a newcomer.
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(in crate::server) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most: most.max(2), state: Mutex::default() })
     }
 
@@ -47,7 +47,7 @@ impl Room {
 
     /// A place for a new connection. The oldest newcomer goes when there is none, or when they have half of the room;
     /// with none that could, there is no place.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+    pub(in crate::server) fn enter(self: &Arc<Self>) -> Option<Place> {
         let mut state = self.state();
         if state.open >= self.most || state.newcomers.len() >= self.most / 2 {
             state.make_room();
@@ -84,7 +84,7 @@ impl State {
 
 /// The place of one connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::server) struct Place {
     room: Arc<Room>,
     number: u64,
     seat: Arc<Seat>,
@@ -93,14 +93,14 @@ pub(super) struct Place {
 
 impl Place {
     /// It has made a call, and is no newcomer any more.
-    pub(super) fn prove(&self) {
+    pub(in crate::server) fn prove(&self) {
         if !self.proven.swap(true, Ordering::Relaxed) {
             self.room.state().newcomers.remove(&self.number);
         }
     }
 
     /// Waits until the place is given to somebody else.
-    pub(super) async fn given(&self) {
+    pub(in crate::server) async fn given(&self) {
         self.seat.leave.notified().await;
     }
 }

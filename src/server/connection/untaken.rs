@@ -43,7 +43,7 @@ impl Ready {
 }
 
 /// Runs the calls of a connection, each as a task, until its answer is taken or has not been for so long.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Calls(pub(super) Duration);
 
 impl<F> Executor<F> for Calls
@@ -51,16 +51,23 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
+        tokio::spawn(self.watch(call));
+    }
+}
+
+impl Calls {
+    /// Runs what answers, until one of its answers has not been taken for so long.
+    pub(super) fn watch(self, answers: impl Future<Output = ()>) -> impl Future<Output = ()> {
         let (limit, ready) = (self.0, Arc::<Ready>::default());
         let watched = Arc::clone(&ready);
-        tokio::spawn(READY.scope(ready, async move {
+        READY.scope(ready, async move {
             tokio::select! {
                 biased;
-                () = call => {}
+                () = answers => {}
                 // What is dropped here is reset.
                 () = watched.untaken(limit) => tracing::debug!("an answer was not taken; its call is taken back"),
             }
-        }));
+        })
     }
 }
 
@@ -78,6 +85,13 @@ impl Answer {
             tell(Some(Instant::now()));
         }
         answer
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // There is nothing left to take.
+        tell(None);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::oneshot;
@@ -75,7 +76,8 @@ impl Seen {
 }
 
 fn request(rpc: &str) -> Request<Body> {
-    Request::builder().uri(format!("/{rpc}")).header(REQUEST_ID, "mine").body(Body::empty()).unwrap()
+    let request = Request::builder().uri(format!("/{rpc}")).header(CONTENT_TYPE, "application/grpc");
+    request.header(REQUEST_ID, "mine").body(Body::empty()).unwrap()
 }
 
 fn asking(timeout: &'static str) -> Request<Body> {
