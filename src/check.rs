@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -226,6 +227,24 @@ impl Violations {
         (start, end)
     }
 
+    /// Reads a span of time within `allowed`, which `told` says in words.
+    pub fn duration(
+        &mut self,
+        at: &At<'_>,
+        given: prost_types::Duration,
+        allowed: RangeInclusive<Duration>,
+        told: &str,
+    ) -> Option<Duration> {
+        // prost's own conversion overflows with the lowest number of seconds.
+        let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+        let found = u64::try_from(given.seconds).ok().zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
+        let found = found.filter(|found| allowed.contains(found));
+        if found.is_none() {
+            self.refuse(at, format!("is no duration of {told}"));
+        }
+        found
+    }
+
     /// Reads a required message field.
     pub fn required<M: Default>(&mut self, at: &At<'_>, message: Option<M>) -> M {
         message.unwrap_or_else(|| {
@@ -302,5 +321,36 @@ pub fn to_pb_time(time: Timestamp) -> prost_types::Timestamp {
         seconds: micros.div_euclid(1_000_000),
         #[expect(clippy::cast_possible_truncation, reason = "below a million microseconds")]
         nanos: (micros.rem_euclid(1_000_000) * 1000) as i32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_takes_what_is_allowed() {
+        let read = |seconds, nanos| {
+            let (mut checks, given) = (Violations::new(), prost_types::Duration { seconds, nanos });
+            let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
+            let found = checks.duration(&At::REQUEST.field("duration"), given, allowed, "1 second to 1 day");
+            assert_eq!(checks.is_empty(), found.is_some());
+            found
+        };
+
+        assert_eq!(read(1, 0), Some(Duration::from_secs(1)));
+        assert_eq!(read(86_399, 999_999_999), Some(Duration::new(86_399, 999_999_999)));
+        for (seconds, nanos) in [
+            (0, 999_999_999),
+            (86_400, 1),
+            (2, -1),
+            (-1, 0),
+            (1, 1_000_000_000),
+            (i64::MIN, 0),
+            (i64::MIN, i32::MIN),
+            (i64::MAX, i32::MAX),
+        ] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
     }
 }

@@ -37,6 +37,11 @@ pub fn has(rpc: &str) -> bool {
     RPCS.contains_key(rpc)
 }
 
+/// The contract's own copy of an RPC's name: of those there are few.
+pub fn name(rpc: &str) -> Option<&'static str> {
+    RPCS.get_key_value(rpc).map(|(name, _)| name.as_str())
+}
+
 /// Tells whether an RPC is a stream, in one direction at least.
 pub fn is_stream(rpc: &str) -> bool {
     RPCS.get(rpc).is_some_and(|streams| *streams)

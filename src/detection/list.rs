@@ -26,7 +26,7 @@ const PENDING: Source = source!(PENDING);
 /// The same of several projects or all of them: by the index of each, side by side.
 ///
 /// Index: detections_pending_confidence_idx, detections_pending_created_at_idx, detections_pkey, review_claims_pkey,
-/// projects_organization_id_name_key*.
+/// projects_pkey*.
 const PENDING_OF_EACH: Source = source!(PENDING_OF_EACH);
 
 /// What is read first.

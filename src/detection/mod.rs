@@ -9,6 +9,7 @@ macro_rules! columns {
     };
 }
 
+mod backlog;
 mod claim;
 mod convert;
 pub(crate) mod correction;
@@ -25,6 +26,7 @@ mod write;
 
 use std::collections::HashMap;
 
+pub use backlog::{Backlogs, Waiting};
 pub(crate) use convert::{MAX_OBJECTS, MAX_RESULTS_BYTES, filter as read_filter, to_pb, type_name, type_names};
 pub(crate) use correction::{Corrections, Edit};
 pub(crate) use ingest::{WINDOW_BYTES, WINDOW_ITEMS};

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::ingest::Ingest;
 use super::model::{Deletion, Detection, NewDetection};
 use super::rollback::{self, Rolled};
-use super::{claim, convert, list, query, stats, store, write};
+use super::{backlog, claim, convert, list, query, stats, store, write};
 use crate::auth::{Caller, PEOPLE, READERS, WRITERS};
 use crate::batch::Batch;
 use crate::check::to_pb_time;
@@ -32,7 +32,7 @@ impl Service {
     /// Works on a database, makes page tokens with `pages`, and ends streams when their bounds say so.
     pub fn new(db: Db, pages: Pages, streams: Bounds) -> Self {
         let door = db.clone();
-        let group = Group::new(move |caller, items| {
+        let group = Group::new("detection", move |caller, items| {
             let door = door.clone();
             async move { store::each(&door, &caller, items).await }
         });
@@ -190,6 +190,16 @@ impl DetectionService for Service {
         let report = stats::read(request.into_inner())?;
         let cells = self.db.once(&caller, Access::Read, async |tx| stats::cells(&tx, &report).await).await?;
         Ok(Response::new(stats::answer(&report, cells)?))
+    }
+
+    async fn get_model_backlogs(
+        &self,
+        request: Request<pb::GetModelBacklogsRequest>,
+    ) -> Result<Response<pb::GetModelBacklogsResponse>, Status> {
+        let caller = Caller::of(&request, WRITERS)?;
+        let since = now() - backlog::read(request.into_inner())?;
+        let found = self.db.once(&caller, Access::Read, async |tx| backlog::backlogs(&tx, since).await).await?;
+        Ok(Response::new(backlog::answer(found)))
     }
 }
 

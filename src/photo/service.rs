@@ -33,7 +33,7 @@ impl Service {
     /// Works on a database, and makes page tokens with `pages`.
     pub fn new(db: Db, pages: Pages) -> Self {
         let door = db.clone();
-        let group = Group::new(move |caller, items| {
+        let group = Group::new("photo", move |caller, items| {
             let door = door.clone();
             async move { create::each(&door, &caller, &items).await }
         });

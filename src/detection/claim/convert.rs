@@ -26,19 +26,9 @@ pub(in crate::detection) fn claim(request: pb::ClaimPendingDetectionsRequest) ->
     let count = checks.within(&At::REQUEST.field("count"), Some(count), 0..=MAX_COUNT);
     let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let duration_at = At::REQUEST.field("duration");
-    let duration = duration.map_or(DEFAULT_DURATION, |given| self::duration(&mut checks, &duration_at, given));
+    let duration = duration.and_then(|given| checks.duration(&duration_at, given, DURATIONS, "1 second to 1 day"));
     checks.finish()?;
-    Ok(Claim { queue, count: count.unwrap_or(DEFAULT_COUNT), duration })
-}
-
-fn duration(checks: &mut Violations, at: &At<'_>, given: prost_types::Duration) -> Duration {
-    // prost's own conversion overflows with the lowest number of seconds.
-    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
-    let found = u64::try_from(given.seconds).ok().zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
-    found.filter(|found| DURATIONS.contains(found)).unwrap_or_else(|| {
-        checks.refuse(at, "is no duration of 1 second to 1 day");
-        DEFAULT_DURATION
-    })
+    Ok(Claim { queue, count: count.unwrap_or(DEFAULT_COUNT), duration: duration.unwrap_or(DEFAULT_DURATION) })
 }
 
 /// Reads ReleaseClaimedDetections.
@@ -48,33 +38,4 @@ pub(in crate::detection) fn release(request: pb::ReleaseClaimedDetectionsRequest
     let ids = each_once(checks.ids(&At::REQUEST, "ids", &ids, 0..=MAX_BATCH));
     checks.finish()?;
     Ok(ids)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn duration_takes_what_is_a_second_to_a_day() {
-        let read = |seconds, nanos| {
-            let mut checks = Violations::new();
-            let found = duration(&mut checks, &At::REQUEST, prost_types::Duration { seconds, nanos });
-            checks.is_empty().then_some(found)
-        };
-
-        assert_eq!(read(1, 0), Some(Duration::from_secs(1)));
-        assert_eq!(read(86_399, 999_999_999), Some(Duration::new(86_399, 999_999_999)));
-        for (seconds, nanos) in [
-            (0, 999_999_999),
-            (86_400, 1),
-            (2, -1),
-            (-1, 0),
-            (1, 1_000_000_000),
-            (i64::MIN, 0),
-            (i64::MIN, i32::MIN),
-            (i64::MAX, i32::MAX),
-        ] {
-            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod window;
 use std::pin::pin;
 
 use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
+use opentelemetry::KeyValue;
 use prost::Message as _;
 use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
@@ -20,6 +21,7 @@ use crate::error::{Error, Result, item_status};
 use crate::lsn::Lsn;
 use crate::pb;
 use crate::streaming::{Answers, Bounds, Out, answer, stopped};
+use crate::telemetry::{Held, metrics};
 
 use window::{Item, Window};
 pub(crate) use window::{WINDOW_BYTES, WINDOW_ITEMS};
@@ -52,6 +54,7 @@ impl Ingest {
         mut messages: Streaming<pb::IngestDetectionsRequest>,
         out: &Out<pb::IngestDetectionsResponse>,
     ) -> Result<(), Status> {
+        let _held = Held::new(&metrics().ingest_streams, None);
         let mut window = Window::default();
         let mut end = None;
         let mut stopped = pin!(stopped(self.bounds.draining.clone(), self.caller.term));
@@ -109,7 +112,22 @@ impl Ingest {
                 Err(error) => acks[place].status = Some(item_status(error)),
             }
         }
+        count(&acks);
         Ok((acks, caller.written.position()))
+    }
+}
+
+/// Counts what became of items.
+fn count(acks: &[pb::IngestDetectionsAck]) {
+    let named = |ack: &pb::IngestDetectionsAck| match (&ack.status, ack.outcome()) {
+        (Some(_), _) => "failed",
+        (None, pb::WriteOutcome::Unchanged) => "unchanged",
+        (None, _) => "created",
+    };
+    for outcome in ["created", "unchanged", "failed"] {
+        let number = acks.iter().filter(|ack| named(ack) == outcome).count();
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        metrics().ingest_items.add(number, &[KeyValue::new("outcome", outcome)]);
     }
 }
 
