@@ -1,24 +1,40 @@
-//! Every setting: one flag and one variable each, flag over variable over default. Nothing else in the program
-//! reads the environment. Secrets have no default and never show in help, logs or `Debug`.
+//! Every setting: a flag, a variable and a key of a file each, in that order of strength, and then the default. Nothing
+//! else in the program reads the environment. Secrets have no default and never show in help, logs or `Debug`.
 
 mod connections;
+mod contradiction;
 mod credentials;
 mod database;
+mod effective;
+mod environment;
+mod file;
 mod limits;
 mod listen;
+mod mask;
+mod setting;
+mod telemetry;
 mod tls;
+mod web;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 
 pub use connections::Connections;
+pub use contradiction::contradictions;
 pub use credentials::Credentials;
-pub use database::{Database, Surroundings};
+pub use database::{Database, Surroundings, standby, target};
+pub use effective::{Effective, Source, effective};
+pub use environment::{colours, heed_no_empty, is_text, log_filter, says, standard, unknown};
+pub use file::File;
 pub use limits::Limits;
 pub use listen::Listen;
-pub use tls::{ClientAuth, ClientTls, ServerTls};
+pub use setting::{FILE, Setting, settings, teach};
+pub use telemetry::{Admin, Otlp};
+pub use tls::{ClientAuth, ClientTls, ServerTls, half};
+pub use web::{NotAnOrigin, Origin, Web};
 
 /// A value that must not be shown.
 #[derive(Clone)]
@@ -49,6 +65,18 @@ impl FromStr for Secret {
     fn from_str(value: &str) -> Result<Self, Self::Err> {
         Ok(Self(value.to_owned()))
     }
+}
+
+/// Reads a duration that is none without an end: of no length, nothing would ever be in time.
+///
+/// # Errors
+/// Why it is none.
+pub fn positive(value: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(value).map_err(|error| error.to_string())?;
+    if duration.is_zero() {
+        return Err("it should be more than nothing: no call would be in time".to_owned());
+    }
+    Ok(duration)
 }
 
 /// Where a client command finds the server, and who it is.

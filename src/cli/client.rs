@@ -6,7 +6,7 @@ mod retry;
 mod way;
 
 use std::error::Error as _;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -130,10 +130,28 @@ impl Interceptor for Bearer {
 }
 
 /// A refusal as a command's failure.
-#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 pub(super) fn refused(status: Status) -> Failure {
-    describe(&status).into()
+    Refused(status).into()
 }
+
+/// What a server has refused, in words.
+#[derive(Debug)]
+pub(super) struct Refused(Status);
+
+impl Refused {
+    /// Whether it did not know who was calling.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.0.code() == Code::Unauthenticated
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe(&self.0))
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A refusal in words: the message, its reason, and every broken field rule when there is more than one.
 pub(super) fn describe(status: &Status) -> String {

@@ -1,10 +1,10 @@
 //! Which database does a command work on? The configured one, or the private PostgreSQL: started for the command, or,
 //! when a server runs over it already, the running one.
 
-use super::Failure;
-use crate::config::{Database, Secret};
+use super::{Failure, Misuse};
+use crate::config::{self, Database, Secret};
 use crate::db::embedded::{Embedded, EmbeddedError, Options, attach};
-use crate::db::{Standby, Target};
+use crate::db::{Standby, Target, TargetError};
 
 /// The private PostgreSQL's database.
 pub(super) const DATABASE: &str = "photometa";
@@ -81,21 +81,24 @@ impl Reached {
 }
 
 fn parse(name: &str, url: &Secret) -> Result<Target, Failure> {
-    url.reveal().parse().map_err(|error| format!("{name} cannot be read: {error}").into())
+    config::target(name, url).map_err(unusable)
+}
+
+fn unusable(error: TargetError) -> Failure {
+    match error {
+        TargetError::Unreadable(problem) => Misuse(problem).into(),
+        TargetError::Tls(error) => error.into(),
+    }
 }
 
 /// The standby that answers reads, if there is one.
 pub(super) fn standby(database: &Database) -> Result<Option<Standby>, Failure> {
     let Some(url) = &database.read_database_url else { return Ok(None) };
-    let target = parse("PHOTOMETA_READ_DATABASE_URL", url)?;
+    let target = config::standby(url).map_err(unusable)?;
     if database.database_url.is_none() {
         return Err("PHOTOMETA_READ_DATABASE_URL is set, and PHOTOMETA_DATABASE_URL is not: set that to the primary's connection, \
                     or unset both for a private PostgreSQL"
             .into());
-    }
-    if target.servers() > 1 {
-        // One might be asked how far it is, and another one read.
-        return Err("PHOTOMETA_READ_DATABASE_URL names several hosts; name one standby".into());
     }
     Ok(Some(Standby { target, max_lag: database.read_max_lag, allow_unsafe_role: database.allow_unsafe_role }))
 }

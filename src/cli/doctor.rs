@@ -7,9 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::database::{Reached, standby};
-use super::{Failure, print};
-use crate::config::Database;
-use crate::db::doctor::{Deployment, Finding, State, examine, examine_standby};
+use super::{Failure, print, print_json};
+use crate::config::{Database, colours};
+use crate::db::doctor::{Finding, State, examine, examine_standby};
 
 /// Examines the database with the rights of the service's own login. Changes nothing.
 #[derive(Debug, Args)]
@@ -17,9 +17,6 @@ pub(super) struct Doctor {
     /// Print one JSON document instead of lines for people.
     #[arg(long)]
     json: bool,
-    /// Replicas that run at once, each with a pool of its own.
-    #[arg(long, env = "PHOTOMETA_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    replicas: u16,
 }
 
 /// What `--json` prints.
@@ -34,7 +31,7 @@ struct Report<'a> {
 
 impl Doctor {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
-        let deployment = Deployment { pool_size: database.pool_size, replicas: self.replicas };
+        let deployment = database.deployment();
         let found = async {
             Reached::expect(database)?;
             let standby = standby(database)?;
@@ -56,9 +53,9 @@ impl Doctor {
         let (failed, warnings) = (count(State::Failed), count(State::Warning));
         if self.json {
             let report = Report { ok: failed == 0, failed, warnings, findings: &findings };
-            print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+            print_json(&report)?;
         } else {
-            print(&lines(&findings, std::io::stdout().is_terminal()));
+            print(&lines(&findings, colours(std::io::stdout().is_terminal())))?;
         }
         if failed > 0 {
             return Err(format!("{failed} of {} findings must be mended", findings.len()).into());

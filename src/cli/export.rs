@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::HumanBytes;
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::draft::{Draft, Sink};
 use self::receive::{Receiver, Written};
 use self::skipped::Skipped;
-use super::Failure;
 use super::client::{Clients, Kind, look_for_projects};
+use super::{Failure, Misuse, complain, folder_of, print, say, seconds};
 use crate::{config, pb};
 
 /// Writes training data.
@@ -93,6 +94,9 @@ struct Coco {
     /// File for all that is left out, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     skipped: Option<PathBuf>,
+    /// Print what was done as one JSON document instead of a line; with -o - that is on standard error.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: config::Client,
 }
@@ -138,10 +142,17 @@ impl Coco {
     async fn run(self) -> Result<(), Failure> {
         let to_stdout = self.output.as_os_str() == "-";
         if to_stdout && self.split_by.is_some() {
-            return Err("a split makes three files, which do not fit on standard output; give -o a name".into());
+            let problem = "a split makes three files, which do not fit on standard output; give -o a name";
+            return Err(Misuse(problem.to_owned()).into());
         }
         let requests = self.requests();
-        let Self { output, projects, skipped, client, .. } = self;
+        let outputs = || requests.iter().map(|(part, _)| named(&self.output, *part));
+        if let Some(twice) = self.skipped.as_deref().filter(|skipped| outputs().any(|output| same(&output, skipped))) {
+            let problem =
+                format!("{} is to have the data and what is left out; give --skipped another name", twice.display());
+            return Err(Misuse(problem).into());
+        }
+        let Self { output, projects, skipped, json, client, .. } = self;
         let mut skipped = Skipped::new(skipped.as_deref().map(Draft::begin).transpose()?);
         let mut sinks = Vec::new();
         for (part, _) in &requests {
@@ -171,7 +182,13 @@ impl Coco {
             sink.finish()?;
         }
         skipped.finish()?;
-        tell(&report, to_stdout);
+        let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+        match (to_stdout, json) {
+            (false, _) => print(&format!("{text}\n"))?,
+            (true, false) => complain(&text),
+            // The data are on standard output.
+            (true, true) => say(&text),
+        }
         Ok(())
     }
 
@@ -233,16 +250,26 @@ fn named(output: &Path, part: Option<&str>) -> PathBuf {
     output.with_file_name(name)
 }
 
+/// Whether two names are one file's, which need not be there yet.
+fn same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+    one == other || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+}
+
 fn ended_early(failure: &Failure, to_stdout: bool) -> Failure {
     let left = if to_stdout { "what was written is not whole" } else { "no file was written" };
     format!("the export ended early: {failure}\n{left}").into()
 }
 
-/// What the export did.
+/// What the export did; what `--json` prints.
+#[derive(Serialize)]
 struct Report {
+    #[serde(flatten)]
     written: Written,
     /// The files.
+    #[serde(rename = "files")]
     to: Vec<String>,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
     elapsed: Duration,
 }
 
@@ -258,11 +285,6 @@ impl fmt::Display for Report {
         }
         write!(f, " ({}) in {seconds:.1} s: {rate:.0} objects/s", HumanBytes(*bytes))
     }
-}
-
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line's own voice")]
-fn tell(report: &Report, to_stdout: bool) {
-    if to_stdout { eprintln!("photometa: {report}") } else { println!("{report}") }
 }
 
 #[cfg(test)]

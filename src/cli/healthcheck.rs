@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::Failure;
 use super::client::{connect, describe};
+use super::{Failure, print_json};
 use crate::config;
 
 /// Asks `grpc.health.v1.Health/Check`; needs no credential.
@@ -20,17 +21,37 @@ pub(super) struct Healthcheck {
     #[arg(long, default_value = "", hide_default_value = true)]
     service: String,
     /// How long the answer may take.
-    #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "3s", value_parser = config::positive)]
     timeout: Duration,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    ready: bool,
+    address: &'a str,
+    /// Empty for the server as a whole.
+    service: &'a str,
+    /// Why it is not ready.
+    problem: Option<String>,
 }
 
 impl Healthcheck {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { client, service, timeout } = self;
-        tokio::time::timeout(timeout, check(&client, service)).await.map_err(|_| {
-            let address = &client.address;
-            format!("{address} does not answer within {}", humantime::format_duration(timeout))
-        })?
+        let Self { client, service, timeout, json } = self;
+        let address = &client.address;
+        let answer = match tokio::time::timeout(timeout, check(&client, service.clone())).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("{address} does not answer within {}", humantime::format_duration(timeout)).into()),
+        };
+        if json {
+            let problem = answer.as_ref().err().map(ToString::to_string);
+            print_json(&Answer { ready: answer.is_ok(), address, service: &service, problem })?;
+        }
+        answer
     }
 }
 

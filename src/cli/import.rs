@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::convert::Target;
 use self::send::{Refusal, Tally};
-use super::Failure;
 use super::client::{Clients, Kind, look_for_projects, refused, retry};
+use super::{Failure, complain, print, print_json, seconds};
 use crate::{config, pb};
 
 /// Most refused items that are told one by one.
@@ -71,6 +72,9 @@ struct Coco {
     /// Requests under way at a time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
+    /// Print one JSON document instead of a line, with every item that was left out.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: config::Client,
 }
@@ -84,7 +88,7 @@ impl Import {
 
 impl Coco {
     async fn run(self) -> Result<(), Failure> {
-        let Self { file, project, detection_type, model_version, predictions, concurrency, client } = self;
+        let Self { file, project, detection_type, model_version, predictions, concurrency, json, client } = self;
         let data = coco::read(&file, predictions.as_deref())?;
         let model_version = model_version.unwrap_or_else(|| "coco".to_owned());
         let target = Target { project, detection_type: detection_type.into(), model_version, picture: data.picture() };
@@ -99,7 +103,11 @@ impl Coco {
         let (photos, detections, others) =
             send(&clients, &data, &target, concurrency).await.map_err(|failure| interrupted(&failure))?;
         let report = Report { photos: photos.tally, detections, others, elapsed: started.elapsed() };
-        tell(predictions.as_ref().unwrap_or(&file), &report)
+        let file = predictions.as_ref().unwrap_or(&file);
+        if json {
+            print_json(&report)?;
+        }
+        tell(file, &report, json)
     }
 }
 
@@ -161,12 +169,14 @@ fn interrupted(failure: &Failure) -> Failure {
         .into()
 }
 
-/// What the import did.
+/// What the import did; what `--json` prints.
+#[derive(Serialize)]
 struct Report {
     photos: Tally,
     detections: Tally,
     /// Labels that have other ids than in the file.
     others: Option<String>,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
     elapsed: Duration,
 }
 
@@ -188,19 +198,20 @@ impl fmt::Display for Report {
     }
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line's own voice")]
-fn tell(file: &Path, report: &Report) -> Result<(), Failure> {
+fn tell(file: &Path, report: &Report, told: bool) -> Result<(), Failure> {
     let refusals: Vec<&Refusal> = report.photos.refusals.iter().chain(&report.detections.refusals).collect();
     for Refusal { name, problem } in refusals.iter().take(TOLD) {
-        eprintln!("photometa: {name}: {problem}");
+        complain(&format_args!("{name}: {problem}"));
     }
     if refusals.len() > TOLD {
-        eprintln!("photometa: and {} more", refusals.len() - TOLD);
+        complain(&format_args!("and {} more", refusals.len() - TOLD));
     }
     if let Some(others) = &report.others {
-        eprintln!("photometa: {others}");
+        complain(others);
     }
-    println!("{report}");
+    if !told {
+        print(&format!("{report}\n"))?;
+    }
     match refusals.len() + report.detections.held_back {
         0 => Ok(()),
         left_out => Err(format!("{left_out} items of {} were left out", file.display()).into()),

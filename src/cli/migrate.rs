@@ -1,10 +1,15 @@
 //! `photometa migrate`: the schema, forward, backward, where it is, and what a step would do.
 
+mod report;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
 
+use super::client::spinner;
 use super::database::Reached;
 use super::{Failure, print};
 use crate::config::Database;
@@ -12,8 +17,20 @@ use crate::db::Target;
 use crate::db::migrate::{MigrateError, Migrator, Observer, Planned, PlannedStatement, Touched, VERSIONS};
 use crate::db::{catalog, describe, hypertable};
 
+/// What `migrate --help` ends with.
+const EXAMPLES: &str = "\
+Examples:
+  photometa migrate status
+  photometa migrate plan
+      The SQL that `migrate up` would run, with the locks it takes on tables that are in use.
+  PHOTOMETA_MIGRATION_URL=postgres://postgres:…@host/db photometa migrate up
+      As somebody who may: the first time, it makes the roles, too.
+  until photometa migrate status --check; do sleep 1; done
+      Waits until every version is applied.";
+
 /// Brings the schema to a version. Without a database URL, that of the private PostgreSQL.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Migrate {
     #[command(subcommand)]
     step: Step,
@@ -26,17 +43,34 @@ enum Step {
         /// Last version to apply [default: the newest].
         #[arg(long)]
         to: Option<u32>,
+        /// Print one JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
     },
     /// Undo every version above the given one. The rows of what they made are lost.
     Down {
         /// Version to go back to; 0 undoes everything.
         #[arg(long)]
         to: u32,
+        /// Print one JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
     },
     /// Show which versions are applied, and whether an index was left invalid.
-    Status,
+    Status {
+        /// Exit status 1 unless every version is applied.
+        #[arg(long)]
+        check: bool,
+        /// Print one JSON document instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the SQL of the missing versions, the locks each statement takes on tables that are in use, and their rows.
-    Plan,
+    Plan {
+        /// Print one JSON document instead of SQL.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make detection_events a hypertable, where TimescaleDB is installed. Needs a superuser as PHOTOMETA_MIGRATION_URL.
     Hypertable,
     /// Print the schema's documentation from the live database: diagram, data dictionary, indexes.
@@ -52,41 +86,73 @@ enum Step {
 
 impl Migrate {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
-        if matches!(self.step, Step::Status) {
+        if !matches!(self.step, Step::Up { .. } | Step::Hypertable) {
             Reached::expect(database)?;
         }
         let reached = Reached::find(database).await?;
+        let check = matches!(self.step, Step::Status { check: true, .. });
         let outcome = self.step.run(&reached.owner).await;
+        let missing = if check && outcome.is_ok() { missing(&reached.owner).await.err() } else { None };
         reached.leave().await?;
-        print(&outcome?);
-        Ok(())
+        print(&outcome?)?;
+        missing.map_or(Ok(()), Err)
     }
 }
 
 impl Step {
     async fn run(self, target: &Target) -> Result<String, Failure> {
         match self {
-            Self::Up { to } => {
+            Self::Up { to, json } => {
                 let mut migrator = Migrator::connect(target).await?;
+                let bar = working("migrating");
                 let applied = match to {
-                    Some(target) => migrator.up_to(target).await?,
-                    None => migrator.up().await?,
+                    Some(target) => migrator.up_to(target).await,
+                    None => migrator.up().await,
                 };
+                bar.finish_and_clear();
+                let applied = applied?;
+                if json {
+                    return report::moved("applied", &applied, &migrator).await;
+                }
                 Ok(listed("applied", &applied, &migrator).await? + &invalid(&migrator).await?)
             }
-            Self::Down { to } => {
+            Self::Down { to, json } => {
                 let mut migrator = Migrator::connect(target).await?;
-                let undone = migrator.down(to).await?;
-                listed("undone", &undone, &migrator).await
+                let bar = working("undoing");
+                let undone = migrator.down(to).await;
+                bar.finish_and_clear();
+                let undone = undone?;
+                if json {
+                    report::moved("undone", &undone, &migrator).await
+                } else {
+                    listed("undone", &undone, &migrator).await
+                }
             }
-            Self::Status => status(&Observer::connect(target).await?).await,
-            Self::Plan => Ok(plan(&Observer::connect(target).await?.plan().await?)),
+            Self::Status { json: true, .. } => report::status(&Observer::connect(target).await?).await,
+            Self::Status { json: false, .. } => status(&Observer::connect(target).await?).await,
+            Self::Plan { json } => {
+                let versions = Observer::connect(target).await?.plan().await?;
+                if json { report::plan(&versions) } else { Ok(plan(&versions)) }
+            }
             Self::Hypertable => Ok(format!("{}\n", hypertable::convert(target).await?)),
             Self::Describe { facts, write } => {
                 described(&Observer::connect(target).await?, facts, write.as_deref()).await
             }
         }
     }
+}
+
+/// A bar that turns while the database works: nobody knows for how long.
+fn working(what: &'static str) -> ProgressBar {
+    let bar = spinner(what);
+    bar.set_message("a table that is in use is waited for");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Refuses a schema that is not at this program's version.
+async fn missing(target: &Target) -> Result<(), Failure> {
+    Ok(Observer::connect(target).await?.up_to_date().await?)
 }
 
 async fn listed(what: &str, names: &[String], observer: &Observer) -> Result<String, Failure> {

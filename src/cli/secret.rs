@@ -51,19 +51,6 @@ pub(super) fn find_or_make(database: &Database, credentials: &Credentials) -> Re
     Ok((Secret::from(text), true))
 }
 
-/// Refuses to go on without a key, where nobody may make one up.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn require_a_key(credentials: &Credentials) -> Result<(), Failure> {
-    if credentials.has_key() {
-        return Ok(());
-    }
-    Err("there is a database but no key to verify credentials with; set PHOTOMETA_JWKS (the issuer's key set, a URL or a file), \
-         PHOTOMETA_JWT_PUBLIC_KEY (a PEM file), or PHOTOMETA_JWT_SECRET (openssl rand -hex 32)"
-        .into())
-}
-
 /// Verifies credentials with all keys that are configured, and with `secret`.
 ///
 /// # Errors

@@ -9,13 +9,14 @@ mod scene;
 use std::fmt;
 
 use clap::Args;
+use serde::Serialize;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
 use self::demo::Company;
 use self::plant::{Desk, Plant};
-use super::client::{connect, progress};
-use super::{Failure, secret};
+use super::client::{Refused, connect, progress};
+use super::{Failure, print, print_json, secret};
 use crate::config::{self, Credentials, Database, Secret};
 use crate::pb::WriteOutcome;
 
@@ -23,6 +24,9 @@ use crate::pb::WriteOutcome;
 /// with the data folder's.
 #[derive(Debug, Args)]
 pub(super) struct Seed {
+    /// Print one JSON document instead of a line.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: config::Client,
 }
@@ -45,11 +49,14 @@ impl Seed {
         let bar = progress("seeding", companies.iter().map(|company| plant::steps(company) as u64).sum());
         let mut tally = Tally::default();
         for company in &companies {
-            Plant::new(&desk, company.organization_id, &mut tally, &bar).everything(company).await?;
+            let planted = Plant::new(&desk, company.organization_id, &mut tally, &bar).everything(company).await;
+            planted.map_err(explained)?;
         }
         bar.finish_and_clear();
-        tell(&tally);
-        Ok(())
+        if self.json {
+            return print_json(&tally);
+        }
+        print(&format!("{tally}\n"))
     }
 }
 
@@ -66,8 +73,19 @@ pub(super) async fn tenant(channel: Channel, secret: &Secret, credentials: &Cred
     Ok(Tenant { organization: company.organization_id, user: company.manager(), project: company.first_project() })
 }
 
-/// Counts what seeding did.
-#[derive(Debug, Default)]
+/// Says what to do where the server did not know who was calling.
+fn explained(failure: Failure) -> Failure {
+    match failure.downcast_ref::<Refused>() {
+        Some(refused) if refused.is_stranger() => format!(
+            "{failure}; seed signs with PHOTOMETA_JWT_SECRET, or else with the data folder's secret: give it the secret, issuer and audience that the server has"
+        )
+        .into(),
+        _ => failure,
+    }
+}
+
+/// Counts what seeding did; what `--json` prints.
+#[derive(Debug, Default, Serialize)]
 struct Tally {
     created: usize,
     unchanged: usize,
@@ -93,9 +111,4 @@ impl fmt::Display for Tally {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the command line's own voice")]
-fn tell(tally: &Tally) {
-    println!("{tally}");
 }

@@ -1,54 +1,71 @@
 //! `photometa serve`: the database (its own, unless one is configured), the schema, the server, and what a
 //! newcomer can paste.
 
-use std::io::Write as _;
+mod address;
+mod welcome;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
+use self::address::AddressFile;
 use super::client::inside;
 use super::database::{Reached, embedded, standby};
-use super::seed::Tenant;
-use super::{Failure, secret, seed, token};
-use crate::auth::Role;
-use crate::auth::token::SigningKey;
-use crate::config::{ClientAuth, Credentials, Database, Listen, Secret, ServerTls};
+use super::{Failure, Misuse, secret, seed};
+use crate::config::{self, Admin, Credentials, Database, Listen};
+use crate::db::doctor::{self, Finding, State};
 use crate::db::embedded::Embedded;
 use crate::db::hypertable::{self, Layout};
 use crate::db::login;
 use crate::db::migrate::{self, MigrateError, Migrator};
-use crate::db::{Db, SessionError, Standby, Target, causes, session};
-use crate::server::{self, ConnectionLimits, Connections, Parts, Tls};
+use crate::db::{Db, SEE_TO_IT, SessionError, Standby, Target, causes, session};
+use crate::detection::Backlogs;
+use crate::server::{self, Condition, ConnectionLimits, Connections, Parts, Tls, admin};
+use crate::telemetry::Scrape;
 
 /// How often to see whether the private PostgreSQL is there.
 const WATCH: Duration = Duration::from_millis(200);
 /// How long a database that does not answer yet is waited for, and how often it is tried.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long the development credential that is printed is valid.
-const DEVELOPMENT_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How often that is told meanwhile.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// A second signal that comes sooner is the first one's: `timeout` and shells signal a process and its whole group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(database: Database, credentials: Credentials, listen: Listen) -> Result<(), Failure> {
+pub(super) async fn run(
+    database: Database,
+    credentials: Credentials,
+    listen: Listen,
+    scrape: Scrape,
+) -> Result<(), Failure> {
+    let contradictions = config::contradictions(&database, &credentials, &listen);
+    if !contradictions.is_empty() {
+        return Err(Misuse(contradictions.join("\n")).into());
+    }
     let mut signals =
         Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let (asked, stop) = oneshot::channel();
     let (insisted, at_once) = oneshot::channel();
     tokio::spawn(async move {
         signals.next().await;
-        let _ = asked.send(());
+        let (_, first) = (asked.send(()), Instant::now());
         signals.next().await;
+        while first.elapsed() < SAME_SIGNAL {
+            signals.next().await;
+        }
         let _ = insisted.send(());
     });
     tokio::select! {
         biased;
         // Whatever runs is dropped: calls are cut off, and a private PostgreSQL is stopped.
         Ok(()) = at_once => Err("ended at once by a second signal, without the calls that were running".into()),
-        ended = until(stop, database, credentials, listen) => ended,
+        ended = until(stop, database, credentials, listen, scrape) => ended.inspect(|()| tracing::info!("ended")),
     }
 }
 
@@ -73,38 +90,37 @@ async fn until(
     database: Database,
     credentials: Credentials,
     listen: Listen,
+    scrape: Scrape,
 ) -> Result<(), Failure> {
     let stop = async move {
         let _ = stop.await;
     };
+    let address_file = AddressFile::of(listen.address_file.as_deref(), "PHOTOMETA_ADDRESS_FILE")?;
+    let admin_file = AddressFile::of(listen.admin.admin_address_file.as_deref(), "PHOTOMETA_ADMIN_ADDRESS_FILE")?;
     // First of all: a taken port is told before a database is started.
     let listener = TcpListener::bind(listen.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}; choose another with PHOTOMETA_LISTEN", listen.listen)
     })?;
     let address = listener.local_addr()?;
+    let (condition, mut admin) = (Condition::default(), JoinSet::new());
+    let backlogs = Some(listen.admin.backlog_interval).filter(|pause| scrape.are_taken() && !pause.is_zero());
+    let admin_address = open_admin(&listen.admin, &condition, scrape, &mut admin).await?;
     let tls = Tls::of(&listen.tls)?;
     let (door, own) = mpsc::channel(1);
     let connections = Connections { limits: ConnectionLimits::from(&listen.connections), tls, own: Some(own) };
-    // What another run left there would send people to it before this one is ready.
-    drop(listen.address_file.as_deref().map(Announced));
 
     let standby = standby(&database)?;
-    let (reached, (jwt_secret, development)) = match Reached::configured(&database)? {
-        Some(reached) if database.database_url.is_some() => {
-            secret::require_a_key(&credentials)?;
-            (reached, (credentials.jwt_secret.clone(), false))
-        }
-        Some(_) => {
-            return Err("PHOTOMETA_MIGRATION_URL is set, and PHOTOMETA_DATABASE_URL is not: set it to the login role's connection, \
-                        or unset both for a private PostgreSQL"
-                .into());
-        }
-        None => {
-            let reached = Reached::private(embedded(&database).await?);
-            let (secret, development) = secret::find_or_make(&database, &credentials)?;
-            (reached, (Some(secret), development))
-        }
+    let (reached, jwt_secret, development) = if let Some(reached) = Reached::configured(&database)? {
+        (reached, credentials.jwt_secret.clone(), false)
+    } else {
+        let reached = Reached::private(embedded(&database).await?);
+        let (secret, development) = secret::find_or_make(&database, &credentials)?;
+        (reached, Some(secret), development)
     };
+    // Not before the data folder is ours: another server may run over it, and be found there.
+    address_file.iter().for_each(AddressFile::clear);
+    let admin_announced = admin_file.zip(admin_address).map(|(file, address)| file.announce(address));
+    let _admin_announced = admin_announced.transpose()?;
     let mut stop = Box::pin(stop);
     let verifier = tokio::select! {
         prepared = async {
@@ -122,15 +138,21 @@ async fn until(
         Some(standby) => db.reading_from(standby),
         None => Ok(db),
     });
+    let db = db.map_err(|_| "the pool cannot be made")?;
+    if let Some(pause) = backlogs {
+        admin.spawn(Backlogs::observed().watch(db.clone(), pause));
+    }
     let parts = Parts {
-        db: db.map_err(|_| "the pool cannot be made")?,
+        db,
         pages: secret::pages(&credentials, jwt_secret.as_ref())?,
         verifier,
         request_timeout: listen.request_timeout,
         drain_timeout: listen.drain_timeout,
         limits: listen.limits,
         connections,
+        web: listen.web,
         schema_version: migrate::newest(),
+        condition,
         ready: watch::Sender::new(false),
     };
     let mut ready = parts.ready.subscribe();
@@ -142,29 +164,30 @@ async fn until(
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     if let (Some(_), Some(jwt_secret)) = (&running, &jwt_secret) {
         let tenant = seed::tenant(inside(door).await?, jwt_secret, &credentials).await?;
-        welcome((address, &listen.tls), tenant, jwt_secret, &credentials, &database, development)?;
+        welcome::print((address, &listen.tls), tenant, jwt_secret, &credentials, &database, development)?;
     }
-    let _announced = listen.address_file.as_deref().map(Announced);
-    if let Some(file) = &listen.address_file {
-        // By rename, so that nobody reads half an address.
-        let partial = file.with_extension("partial");
-        std::fs::write(&partial, address.to_string())
-            .and_then(|()| std::fs::rename(&partial, file))
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    }
+    let _announced = address_file.map(|file| file.announce(address)).transpose()?;
     match running {
         Some(running) => supervise(running, &database, served).await,
         None => Ok(served.await??),
     }
 }
 
-/// A file with our address, which goes when we do.
-struct Announced<'a>(&'a Path);
-
-impl Drop for Announced<'_> {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0);
-    }
+/// Opens the admin port, if there is to be one, and answers where: it answers from now on, until `tasks` are dropped.
+async fn open_admin(
+    settings: &Admin,
+    condition: &Condition,
+    scrape: Scrape,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, Failure> {
+    let Some(asked) = settings.admin_listen else { return Ok(None) };
+    let listener = TcpListener::bind(asked)
+        .await
+        .map_err(|error| format!("cannot listen on {asked}: {error}; choose another with PHOTOMETA_ADMIN_LISTEN"))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "the admin port is open");
+    tasks.spawn(admin::serve(listener, condition.clone(), scrape));
+    Ok(Some(address))
 }
 
 /// Brings the schema up, where this process may, and looks whether row security is going to bind the service.
@@ -180,6 +203,7 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
     let early = answering(&reached.app).await.ok();
     if let Some(client) = &early {
         guard(client, database).await?;
+        fit(client, &reached.app, database).await?;
     }
     match Migrator::connect(&reached.owner).await {
         Ok(mut migrator) => match migrator.up().await {
@@ -205,8 +229,9 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
     } else {
         let client = session(&reached.app, "photometa start")
             .await
-            .map_err(|error| format!("the database cannot be reached: {error}"))?;
+            .map_err(|error| format!("the database cannot be reached: {error}; {SEE_TO_IT}"))?;
         guard(&client, database).await?;
+        fit(&client, &reached.app, database).await?;
         client
     };
     match hypertable::layout(&client).await.map_err(|error| explained(&error))? {
@@ -225,10 +250,14 @@ async fn prepare(reached: &Reached, database: &Database) -> Result<(), Failure> 
 /// service.
 async fn answering(target: &Target) -> Result<Client, SessionError> {
     let started = Instant::now();
+    let mut said: Option<Instant> = None;
     loop {
         match session(target, "photometa start").await {
             Err(error) if error.passes() && started.elapsed() < START_PATIENCE => {
-                tracing::warn!(%error, "the database cannot be reached; it is tried again");
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    tracing::warn!(%error, "the database cannot be reached; it is tried again");
+                    said = Some(Instant::now());
+                }
                 tokio::time::sleep(AGAIN).await;
             }
             outcome => return outcome,
@@ -250,6 +279,23 @@ async fn look_at(standby: Option<&Standby>, database: &Database) -> Result<(), F
 
 fn explained(error: &tokio_postgres::Error) -> String {
     format!("the database cannot be used: {}", causes(error))
+}
+
+/// Refuses a pool for which the database has no room, alone or together with the other replicas'.
+async fn fit(client: &Client, login: &Target, database: &Database) -> Result<(), Failure> {
+    for Finding { state, message, fix, .. } in
+        doctor::room(client, login, database.deployment()).await.map_err(|error| explained(&error))?
+    {
+        let fix = fix.unwrap_or_default();
+        match state {
+            State::Failed => {
+                return Err(format!("the database has no room for the connections: {message}; {fix}").into());
+            }
+            State::Warning => tracing::warn!(fix, "the database may have no room for the connections: {message}"),
+            State::Ok | State::Skipped => tracing::debug!("{message}"),
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a login that row security does not bind.
@@ -304,62 +350,5 @@ async fn supervise(
     if let Some(running) = running {
         running.stop().await?;
     }
-    Ok(())
-}
-
-/// Prints how to try what there is.
-fn welcome(
-    (address, tls): (SocketAddr, &ServerTls),
-    tenant: Tenant,
-    jwt_secret: &Secret,
-    credentials: &Credentials,
-    database: &Database,
-    development: bool,
-) -> Result<(), Failure> {
-    let who = (Role::OrgAdmin, Some(tenant.organization), tenant.user);
-    let key = SigningKey::hs256(jwt_secret.reveal().as_bytes());
-    let token = token::sign(&key, credentials, who, DEVELOPMENT_TTL)?;
-    let photo = format!(
-        r#"{{"photo":{{"projectId":"{}","s3Key":"site/roof-1.jpg","s3Url":"https://example.com/site/roof-1.jpg","width":4032,"height":3024}}}}"#,
-        tenant.project
-    );
-    let version = env!("CARGO_PKG_VERSION");
-    let folder = database.data_dir();
-    let signed = if development { "a development secret signs its credentials; this one" } else { "this credential" };
-    let with_token = "-H \"authorization: Bearer $PHOTOMETA_TOKEN\"";
-    let (scheme, grpcurl, buf) = match &tls.tls_cert {
-        None => {
-            ("http", "grpcurl -plaintext".to_owned(), "buf curl --protocol grpc --http2-prior-knowledge".to_owned())
-        }
-        // Which authority's it is, only the operator knows.
-        Some(_) if tls.tls_client_ca.is_some() && tls.tls_client_auth != Some(ClientAuth::Optional) => (
-            "https",
-            "grpcurl -cacert ca.pem -cert client.pem -key client.key".to_owned(),
-            "buf curl --protocol grpc --cacert ca.pem --cert client.pem --key client.key".to_owned(),
-        ),
-        Some(_) => {
-            ("https", "grpcurl -cacert ca.pem".to_owned(), "buf curl --protocol grpc --cacert ca.pem".to_owned())
-        }
-    };
-    let text = format!(
-        "photometa {version} serves on {address}
-its own PostgreSQL, for development, keeps its data in {folder}
-{signed} is an administrator's, for 24 hours:
-
-  export PHOTOMETA_TOKEN={token}
-
-with grpcurl:
-  {grpcurl} {address} list
-  {grpcurl} {with_token} -d '{photo}' {address} photometa.v1.PhotoService/CreatePhoto
-  {grpcurl} {with_token} {address} photometa.v1.PhotoService/ListPhotos
-with buf:
-  {buf} --list-methods {scheme}://{address}
-  {buf} {with_token} -d '{photo}' {scheme}://{address}/photometa.v1.PhotoService/CreatePhoto
-  {buf} {with_token} -d '{{}}' {scheme}://{address}/photometa.v1.PhotoService/ListPhotos
-",
-        folder = folder.display()
-    );
-    // Whoever does not listen need not be told.
-    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }

@@ -7,7 +7,40 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Secret;
-use crate::db::PoolSettings;
+use crate::db::doctor::Deployment;
+use crate::db::{PoolSettings, Target, TargetError};
+use crate::tls::TlsError;
+
+/// Reads the connection string of the standby.
+///
+/// # Errors
+/// As [`target`], and when it names several hosts.
+pub fn standby(url: &Secret) -> Result<Target, TargetError> {
+    let name = "PHOTOMETA_READ_DATABASE_URL";
+    let target = target(name, url)?;
+    // One might be asked how far it is, and another one read.
+    if target.servers() > 1 {
+        return Err(TargetError::Unreadable(format!("{name} names several hosts; name one standby")));
+    }
+    Ok(target)
+}
+
+/// Reads a connection string.
+///
+/// # Errors
+/// With the name of its setting, why it is none, or what of TLS it names cannot be used.
+pub fn target(name: &str, url: &Secret) -> Result<Target, TargetError> {
+    let text = url.reveal();
+    text.parse().map_err(|error| match error {
+        TargetError::Unreadable(problem) => {
+            let ours = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+            let words = text.contains('=') && !text.contains("://");
+            let hint = if ours || words { "" } else { "; it begins with postgres://" };
+            TargetError::Unreadable(format!("{name} cannot be read: {problem}{hint}"))
+        }
+        TargetError::Tls(error) => TlsError::setting(format!("{name} cannot be used: {error}")).into(),
+    })
+}
 
 /// Where the database is and how it is used.
 #[derive(Debug, Clone, Args)]
@@ -46,17 +79,23 @@ pub struct Database {
     #[arg(long, env = "PHOTOMETA_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), global = true)]
     pub pool_size: u16,
 
-    /// Most connections that one organization has at a time, so that others come through [default: three quarters].
+    /// Most connections that one organization has at a time, so that others come through [default: a
+    /// fifth, at least three].
     #[arg(long, env = "PHOTOMETA_POOL_SHARE", value_parser = clap::value_parser!(u16).range(1..), global = true)]
     pub pool_share: Option<u16>,
 
-    /// How long a call waits for a free connection before RESOURCE_EXHAUSTED.
+    /// How long a call waits for a free connection before RESOURCE_EXHAUSTED; where its organization's first in the queue
+    /// has waited for half of that, it does not wait at all.
     #[arg(long, env = "PHOTOMETA_POOL_WAIT", default_value = "2s", value_parser = humantime::parse_duration, global = true)]
     pub pool_wait: Duration,
 
+    /// Replicas that run at once, each with a pool of its own: together they must fit into what the database has room for.
+    #[arg(long, env = "PHOTOMETA_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), global = true)]
+    pub replicas: u16,
+
     /// Serve although the login role is a superuser, has BYPASSRLS, or owns a table or may become a role that does:
     /// then row security keeps nobody apart. For development only; warns at every start.
-    #[arg(long, env = "PHOTOMETA_ALLOW_UNSAFE_ROLE", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
+    #[arg(long, env = "PHOTOMETA_ALLOW_UNSAFE_ROLE", value_parser = clap::builder::BoolishValueParser::new(), global = true)]
     pub allow_unsafe_role: bool,
 
     /// PATH, HOME and XDG_DATA_HOME: where programs and the user's data are.
@@ -93,6 +132,11 @@ impl Database {
     pub fn pool(&self) -> PoolSettings {
         let settings = PoolSettings::new(usize::from(self.pool_size), self.pool_wait);
         PoolSettings { share: self.pool_share.map_or(settings.share, usize::from), ..settings }
+    }
+
+    /// What the service needs of the database.
+    pub fn deployment(&self) -> Deployment {
+        Deployment { pool_size: self.pool_size, replicas: self.replicas }
     }
 
     /// Folders to look for programs in.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::positive;
+
 /// What the server takes on at once, and how long it waits for a client.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
@@ -18,7 +20,7 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
 
     /// How long a stream waits for a client that sends nothing, or reads nothing, before it ends.
-    #[arg(long, env = "PHOTOMETA_STREAM_IDLE_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "PHOTOMETA_STREAM_IDLE_TIMEOUT", default_value = "5m", value_parser = positive)]
     pub stream_idle_timeout: Duration,
 }
 

@@ -6,14 +6,23 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Connections, Limits, ServerTls};
+use super::{Admin, Connections, Limits, ServerTls, Web, positive};
+
+/// Reads an address to listen on.
+///
+/// # Errors
+/// When it is none, with what one is.
+pub fn address(value: &str) -> Result<SocketAddr, String> {
+    let hint = |error| format!("{error}; it should be an IP and a port, such as 0.0.0.0:50051 or [::1]:50051");
+    value.parse().map_err(hint)
+}
 
 /// How the server listens and ends.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct Listen {
     /// Address to listen on; port 0 picks a free one.
-    #[arg(long, env = "PHOTOMETA_LISTEN", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "PHOTOMETA_LISTEN", default_value = "127.0.0.1:50051", value_parser = address)]
     pub listen: SocketAddr,
 
     /// File to write the bound address to, once the server is ready.
@@ -21,7 +30,7 @@ pub struct Listen {
     pub address_file: Option<PathBuf>,
 
     /// Longest time one unary call may take, whatever its caller's deadline.
-    #[arg(long, env = "PHOTOMETA_REQUEST_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "PHOTOMETA_REQUEST_TIMEOUT", default_value = "30s", value_parser = positive)]
     pub request_timeout: Duration,
 
     /// How long calls may go on after SIGTERM before the server ends without them.
@@ -39,6 +48,14 @@ pub struct Listen {
     /// TLS.
     #[command(flatten)]
     pub tls: ServerTls,
+
+    /// Browsers.
+    #[command(flatten)]
+    pub web: Web,
+
+    /// The admin port.
+    #[command(flatten)]
+    pub admin: Admin,
 }
 
 impl Default for Listen {
@@ -51,6 +68,8 @@ impl Default for Listen {
             limits: Limits::default(),
             connections: Connections::default(),
             tls: ServerTls::default(),
+            web: Web::default(),
+            admin: Admin::default(),
         }
     }
 }

@@ -41,6 +41,27 @@ pub struct ServerTls {
     pub tls_identities: Option<PathBuf>,
 }
 
+/// What to say of a setting that needs another one.
+pub fn half(given: &str, missing: &str) -> String {
+    format!("{given} is set, and {missing} is not; set both, or neither")
+}
+
+impl ServerTls {
+    /// What is set without what it needs.
+    pub fn contradictions(&self) -> Vec<String> {
+        let (cert, key) =
+            (("PHOTOMETA_TLS_CERT", self.tls_cert.is_some()), ("PHOTOMETA_TLS_KEY", self.tls_key.is_some()));
+        let ca = ("PHOTOMETA_TLS_CLIENT_CA", self.tls_client_ca.is_some());
+        let identities = ("PHOTOMETA_TLS_IDENTITIES", self.tls_identities.is_some());
+        let auth = ("PHOTOMETA_TLS_CLIENT_AUTH", self.tls_client_auth.is_some());
+        // Without authorities, nobody could be let in or kept out.
+        let needs =
+            [(cert, key), (key, cert), (ca, cert), (identities, cert), (auth, cert), (identities, ca), (auth, ca)];
+        let halves = needs.into_iter().filter(|((_, set), (_, needed))| *set && !needed);
+        halves.map(|((given, _), (missing, _))| half(given, missing)).collect()
+    }
+}
+
 /// TLS of client commands.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Client")]

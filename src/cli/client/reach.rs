@@ -14,6 +14,7 @@ use tower::service_fn;
 
 use super::Failure;
 use super::way::Way;
+use crate::cli::Misuse;
 use crate::config;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,8 +63,8 @@ pub(in crate::cli) async fn connect(client: &config::Client) -> Result<Channel, 
     Ok(plain.connect_with_connector(connect).await?)
 }
 
-fn no_address(address: &str, problem: &dyn std::fmt::Display) -> String {
-    format!("{address} is no address ({problem}); set PHOTOMETA_ADDRESS or --address to host:port")
+fn no_address(address: &str, problem: &dyn std::fmt::Display) -> Misuse {
+    Misuse(format!("{address} is no address ({problem}); set PHOTOMETA_ADDRESS or --address to host:port"))
 }
 
 /// Connects through a door of a server in this process.
@@ -88,10 +89,10 @@ fn tls(settings: &config::ClientTls, way: Way, host: &str) -> Result<Way, Failur
         (Some(certificate), Some(key)) => trust.client(Some((certificate, key)))?,
         (None, None) => trust.client(None)?,
         (Some(_), None) => {
-            return Err("PHOTOMETA_CLIENT_CERT is set, and PHOTOMETA_CLIENT_KEY is not; set both, or neither".into());
+            return Err(Misuse(config::half("PHOTOMETA_CLIENT_CERT", "PHOTOMETA_CLIENT_KEY")).into());
         }
         (None, Some(_)) => {
-            return Err("PHOTOMETA_CLIENT_KEY is set, and PHOTOMETA_CLIENT_CERT is not; set both, or neither".into());
+            return Err(Misuse(config::half("PHOTOMETA_CLIENT_KEY", "PHOTOMETA_CLIENT_CERT")).into());
         }
     };
     let name = settings.tls_server_name.as_deref().unwrap_or(host);

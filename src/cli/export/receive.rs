@@ -5,14 +5,15 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use serde::Serialize;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::draft::Sink;
 use super::skipped::Skipped;
-use crate::cli::Failure;
 use crate::cli::client::{Clients, pause, refused, spinner};
+use crate::cli::{Failure, complain};
 use crate::pb;
 
 /// How often an export is begun again before its refusal stands.
@@ -21,7 +22,7 @@ const RESTARTS: u32 = 5;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// What was written.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Written {
     pub(super) images: i64,
     pub(super) annotations: i64,
@@ -121,9 +122,8 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "the command line's own voice")]
     fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("photometa: {text}"));
+        self.bar.suspend(|| complain(&text));
     }
 }
 

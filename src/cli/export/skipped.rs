@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::draft::Draft;
-use crate::cli::Failure;
+use crate::cli::{Failure, complain};
 use crate::pb;
 
 /// Most items that are told one by one.
@@ -101,7 +101,6 @@ impl Skipped {
 }
 
 impl LeftOut {
-    #[expect(clippy::print_stderr, reason = "the command line's own voice")]
     fn tell(&self) {
         let Self { photos, objects, told } = self;
         let all = photos + objects;
@@ -109,12 +108,14 @@ impl LeftOut {
             return;
         }
         for item in told {
-            eprintln!("photometa: {item}");
+            complain(item);
         }
         if all > told.len() {
-            eprintln!("photometa: and {} more", all - told.len());
+            complain(&format_args!("and {} more", all - told.len()));
         }
-        eprintln!("photometa: left out: {photos} photos without width and height, {objects} objects without a place");
+        complain(&format_args!(
+            "left out: {photos} photos without width and height, {objects} objects without a place"
+        ));
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use futures_util::StreamExt as _;
 use prost::Message;
+use serde::Serialize;
 use tonic::Status;
 
 use super::coco::Coco;
@@ -23,7 +24,7 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 type Outcome = Result<bool, Status>;
 
 /// Counts outcomes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Tally {
     created: usize,
     unchanged: usize,
@@ -40,7 +41,7 @@ pub(super) struct Tally {
 }
 
 /// A refused item.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Refusal {
     /// What people know it by.
     pub(super) name: String,
