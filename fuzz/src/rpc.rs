@@ -195,6 +195,7 @@ static ROUNDS: LazyLock<Vec<(&str, Round)>> = LazyLock::new(|| {
         DeleteDetectionRequest,
         DeleteDetectionsByModelRequest,
         GetDetectionStatsRequest,
+        GetModelBacklogsRequest,
         CreateFeedbackRequest,
         BatchCreateFeedbackRequest,
         ListFeedbackRequest,

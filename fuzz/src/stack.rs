@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use photometa::auth::Role;
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
@@ -48,6 +48,8 @@ pub struct Stack {
 /// How a call ended.
 #[derive(Debug)]
 pub struct Answer {
+    /// It was no gRPC, and told so.
+    pub no_call: bool,
     /// What came before the messages.
     pub headers: HeaderMap,
     /// How it ended.
@@ -144,8 +146,10 @@ impl Stack {
             };
             let told = trailers.as_ref().and_then(Status::from_header_map);
             let status = broken.or(told).or_else(|| Status::from_header_map(&parts.headers));
+            let no_call = parts.status == StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            let status = status.or_else(|| no_call.then(|| Status::unknown("no call")));
             let status = status.unwrap_or_else(|| panic!("no status: {:?} {:?}", parts.status, parts.headers));
-            Answer { headers: parts.headers, status, bytes }
+            Answer { no_call, headers: parts.headers, status, bytes }
         })
     }
 }

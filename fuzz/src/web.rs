@@ -68,17 +68,28 @@ pub fn web(data: &[u8]) {
         compressed |= NAMES.get(which) == Some(&"grpc-encoding");
         headers.append(HeaderName::from_static(NAMES.get(which).copied().unwrap_or(NAMES[1])), value);
     }
+    // Without one nothing else would be read.
+    headers.entry("content-type").or_insert(HeaderValue::from_static("application/grpc"));
     let body = match entropy.below(4) {
         0 | 1 => framed(&write(&rpc.input(), &mut entropy)),
         2 => edited(framed(&write(&rpc.input(), &mut entropy.clone())).to_vec(), &mut entropy).into(),
         _ => Bytes::copy_from_slice(entropy.rest()),
     };
     let asked = headers.get("x-request-id").cloned();
+    let kind = headers.get("content-type").map(|kind| kind.as_bytes().to_vec()).unwrap_or_default();
     // Compressed bytes may become as many as a message may have.
     let more = if compressed { photometa::MAX_REQUEST_BYTES * 4 } else { 0 };
     let budget = FLAT + more + PER_BYTE * body.len();
     let answer = STACK.with(|stack| within(budget, || stack.send(path, headers, body)));
 
+    if answer.no_call {
+        assert!(kind != b"application/grpc" && kind != b"application/grpc+proto", "{answer:?}");
+        return;
+    }
+    assert!(
+        kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web"),
+        "{kind:?}: {answer:?}"
+    );
     let code = answer.status.code();
     assert!(![Code::Internal, Code::Unknown, Code::DataLoss, Code::NotFound].contains(&code), "{answer:?}");
     assert!(code != Code::Ok || ours, "nobody was let in: {answer:?}");

@@ -44,7 +44,8 @@ fn tree(name: &str, value: Value) -> prost_types::Struct {
     prost_types::Struct { fields: [(name.to_owned(), value)].into() }
 }
 
-fn json(name: &str, kind: Kind) -> Struct {
+/// JSON of one name.
+pub fn json(name: &str, kind: Kind) -> Struct {
     tree(name, Value { kind: Some(kind) }).into()
 }
 

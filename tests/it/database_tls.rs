@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use photometa::db::{Target, session};
 use photometa::pb;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::Client;
 
 use crate::cluster::TestDatabase;
@@ -159,6 +160,41 @@ async fn sessions_verify_the_server_as_far_as_their_url_says() {
             }
             _ => panic!("{host} {options}: {found:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn session_tells_nothing_to_a_server_without_tls_unless_its_url_allows_that() {
+    let files = Folder::made("without-tls");
+    files.write("authority.pem", &Authority::new("authority").pem);
+    let root = files.0.join("authority.pem").display().to_string();
+    for (options, allowed) in [
+        (format!("sslmode=verify-full&sslrootcert={root}"), false),
+        (format!("sslrootcert={root}"), false),
+        ("sslmode=require".to_owned(), false),
+        ("sslmode=prefer".to_owned(), true),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let declines = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 8];
+            stream.read_exact(&mut asked).await.unwrap();
+            stream.write_all(b"N").await.unwrap();
+            let mut told = [0; 256];
+            let length = stream.read(&mut told).await.unwrap();
+            (asked, told[..length].to_vec())
+        });
+        let url = format!("postgres://photometa_app:{PASSWORD}@localhost:{port}/photometa?{options}");
+
+        let refused = session(&url.parse::<Target>().unwrap(), "test").await.map(drop);
+
+        let (asked, told) = declines.await.unwrap();
+        assert_eq!(asked, [0, 0, 0, 8, 4, 210, 22, 47], "SSLRequest");
+        assert!(refused.is_err());
+        let text = String::from_utf8_lossy(&told);
+        assert_eq!(text.contains("photometa_app"), allowed, "{options}: {text:?}");
+        assert_eq!(told.is_empty(), !allowed, "{options}: {text:?}");
     }
 }
 

@@ -13,6 +13,7 @@ use crate::cluster::{TestDatabase, connect};
 use crate::harness::A;
 
 const INSERT: Sql = Sql::new(
+    "INSERT",
     ["insert into companycam_photos.users (organization_id, id, email, created_at, updated_at)
       values ($1, gen_random_uuid(), 'x' || $2::int || gen_random_uuid() || '@example.com', now(), now())"; 4],
 );

@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use photometa::auth::token::{Claims, Expectations, Verifier, sign_hs256};
-use photometa::config::Limits;
+use photometa::config::{Limits, Web};
 use photometa::db::migrate::newest;
 use photometa::db::{Db, PoolSettings, Standby, Target};
 use photometa::page::Pages;
 use photometa::pb;
-use photometa::server::{self, Connections, Parts};
+use photometa::server::{self, Condition, Connections, Parts};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -100,13 +100,14 @@ pub struct App {
 struct Setup {
     limits: Limits,
     connections: Connections,
+    web: Web,
     verifier: Verifier,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let verifier = Verifier::hs256(SECRET, &Expectations::default());
-        Self { limits: Limits::default(), connections: Connections::default(), verifier }
+        Self { limits: Limits::default(), connections: Connections::default(), web: Web::default(), verifier }
     }
 }
 
@@ -144,6 +145,14 @@ impl App {
         Self::serve_with(database, db, Setup { connections, ..Setup::default() }).await
     }
 
+    /// The same, for pages of these origins too.
+    pub async fn start_for_browsers(origins: &[&str], connections: Connections) -> Self {
+        let database = TestDatabase::clone_template().await;
+        let db = Db::new(database.app(), POOL).unwrap();
+        let web = Web { cors_allow_origin: origins.iter().map(|origin| origin.parse().unwrap()).collect() };
+        Self::serve_with(database, db, Setup { connections, web, ..Setup::default() }).await
+    }
+
     /// Starts another replica of the service on the same database.
     pub async fn replica(&self) -> Self {
         Self::start_on(self.database.clone()).await
@@ -173,7 +182,7 @@ impl App {
     }
 
     async fn serve_with(database: TestDatabase, db: Db, setup: Setup) -> Self {
-        let Setup { limits, connections, verifier } = setup;
+        let Setup { limits, connections, web, verifier } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let plain = connections.tls.is_none();
@@ -185,8 +194,10 @@ impl App {
             drain_timeout: Duration::from_secs(5),
             limits,
             connections,
+            web,
             schema_version: newest(),
             ready: watch::Sender::new(false),
+            condition: Condition::default(),
         };
         let mut ready = parts.ready.subscribe();
         let (stop, stopped) = oneshot::channel();

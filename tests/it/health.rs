@@ -6,7 +6,7 @@ use photometa::auth::token::{Expectations, Verifier};
 use photometa::db::{Db, PoolSettings};
 use photometa::page::Pages;
 use photometa::pb::{self, photo_service_client::PhotoServiceClient};
-use photometa::server::{Connections, Parts};
+use photometa::server::{Condition, Connections, Parts};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
@@ -48,9 +48,13 @@ pub async fn allow(app: &App, connections: bool) {
 
 /// Ends every session of the app's database but the test's own, and waits until they have ended.
 pub async fn throw_out(app: &App) {
-    let all = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+    // All at once: one that waits for another's end is used meanwhile.
+    let all = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()";
     app.postgres.batch_execute(all).await.unwrap();
+    let left = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+    app.postgres.batch_execute(left).await.unwrap();
 }
 
 /// Ends the sessions of the service alone, and waits until they have ended.
@@ -239,8 +243,10 @@ pub async fn serve(database: tokio_postgres::Config, request_timeout: Duration) 
         drain_timeout: Duration::from_secs(1),
         limits: photometa::config::Limits::default(),
         connections: Connections::default(),
+        web: photometa::config::Web::default(),
         schema_version: photometa::db::migrate::newest(),
         ready: tokio::sync::watch::Sender::new(false),
+        condition: Condition::default(),
     };
     tokio::spawn(photometa::server::serve(parts, listener, std::future::pending()));
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()

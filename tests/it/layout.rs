@@ -14,7 +14,7 @@ use crate::rpcs::POOL;
 const RESOURCES: [&str; 8] = ["organization", "user", "project", "photo", "detection", "tag", "feedback", "training"];
 
 /// What a resource may know of another one.
-const NEIGHBOURS: [(&str, &str); 9] = [
+const NEIGHBOURS: [(&str, &str); 10] = [
     // View FULL.
     ("photo/service.rs", "tag"),
     ("photo/service.rs", "detection"),
@@ -27,6 +27,8 @@ const NEIGHBOURS: [(&str, &str); 9] = [
     ("training/", "detection"),
     ("training/reader.rs", "feedback"),
     ("feedback/service.rs", "training"),
+    // Operators see the backlogs of all organizations.
+    ("detection/backlog/watch.rs", "organization"),
     // It tells the limits of the others.
     ("session/service.rs", "*"),
 ];
@@ -42,8 +44,8 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.unwrap().path();
-            // What the Python example generates is nobody's prose.
-            let generated = path.ends_with("examples/stubs") || path.ends_with("__pycache__");
+            // What the examples generate and install is nobody's prose.
+            let generated = ["stubs", "__pycache__", "node_modules"].iter().any(|name| path.ends_with(name));
             if !path.is_dir() {
                 found.push(path);
             } else if !generated {

@@ -267,13 +267,32 @@ fn serve_says_what_to_install_where_there_is_no_postgresql() {
 }
 
 #[test]
+fn commands_say_what_to_change_where_there_is_no_database_or_no_folder_for_one() {
+    let folder = Folder::new("nowhere");
+    let file = folder.0.with_extension("file");
+    fs::write(&file, "").unwrap();
+    let away = ["--database-url", "postgres://somebody@127.0.0.1:1/none"];
+    let inside = file.join("data");
+
+    let migrate = run(&folder.0, &["migrate", "up", away[0], away[1]]);
+    let serve = run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--data-dir", inside.to_str().unwrap()]);
+    let over = run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--data-dir", file.to_str().unwrap()]);
+
+    fs::remove_file(&file).unwrap();
+    assert_eq!((migrate.status.code(), serve.status.code(), over.status.code()), (Some(1), Some(1), Some(1)));
+    assert!(said(&over).contains("not a directory; set PHOTOMETA_DATA_DIR to"), "{}", said(&over));
+    assert!(said(&migrate).contains("see that PostgreSQL runs, and that PHOTOMETA_DATABASE_URL"), "{}", said(&migrate));
+    assert!(said(&serve).contains("set PHOTOMETA_DATA_DIR to"), "{}", said(&serve));
+}
+
+#[test]
 fn serve_refuses_a_database_without_a_key() {
     let folder = Folder::new("keyless");
 
     let output =
         run(&folder.0, &["serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"]);
 
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("PHOTOMETA_JWT_SECRET"), "{}", said(&output));
 }
 
@@ -321,4 +340,8 @@ fn seed_and_import_are_safe_to_repeat() {
     assert!(printed(&seeded[1]).contains(": 0 created"), "{}", printed(&seeded[1]));
     assert!(printed(&imported[0]).contains("2 photos (2 created, 0 unchanged)"), "{}", printed(&imported[0]));
     assert!(printed(&imported[1]).contains("2 photos (0 created, 2 unchanged)"), "{}", printed(&imported[1]));
+    let other = ["--jwt-secret", "0123456789abcdef0123456789abcdef"];
+    let stranger = run(&folder.0, &["seed", "--address", &program.address, other[0], other[1]]);
+    assert_eq!(stranger.status.code(), Some(1));
+    assert!(said(&stranger).contains("seed signs with PHOTOMETA_JWT_SECRET"), "{}", said(&stranger));
 }

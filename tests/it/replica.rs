@@ -93,10 +93,22 @@ impl Replica {
         panic!("nobody listens: {}", self.log())
     }
 
-    /// Waits until it has ended by itself, and answers what it said.
+    /// Waits until it has ended by itself with status 1, a minute at most, and answers what it said.
     pub fn ended(&mut self) -> String {
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(1), "{}", self.log());
+        self.ended_with(1)
+    }
+
+    /// The same, with another status.
+    pub fn ended_with(&mut self, code: i32) -> String {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "still there: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(status.code(), Some(code), "{}", self.log());
         self.log()
     }
 }

@@ -274,7 +274,7 @@ fn splits_are_three_files_and_standard_output_is_the_one() {
     assert_eq!(names, ["crowd.jpg", "nothing.jpg", "pieces.jpg", "scores.jpg"]);
     assert_eq!(list(&whole, "images").len(), 4);
     assert_eq!(lines.lines().count(), 4);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(said(&refused).contains("three files"), "{}", said(&refused));
     assert!(server.folder.files().iter().all(|name| !name.contains(".part")), "{:?}", server.folder.files());
 }

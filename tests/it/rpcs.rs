@@ -89,6 +89,7 @@ pub const RPCS: &[Rpc] = &[
         r#"{"time": {"start": "2020-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}, "bucket": "STATS_BUCKET_MONTH", "project_ids": ["$project"],
             "group_by": ["STATS_GROUP_TYPE", "STATS_GROUP_MODEL_VERSION", "STATS_GROUP_PROJECT"]}"#,
     ),
+    rpc("DetectionService/GetModelBacklogs", WRITERS, r#"{"window": "3600s"}"#),
     rpc(
         "FeedbackService/CreateFeedback",
         PEOPLE,

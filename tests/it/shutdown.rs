@@ -104,7 +104,7 @@ async fn second_signal_ends_the_program_at_once_with_status_1() {
 
     terminate(&replica);
     replica.wait("draining", |replica| replica.log().contains("draining"));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(replica.child.try_wait().unwrap().is_none(), "it did not wait for its call");
     terminate(&replica);
 
@@ -116,4 +116,23 @@ async fn second_signal_ends_the_program_at_once_with_status_1() {
     call.await.unwrap().unwrap_err();
     drop(locker);
     until_blocked(&app, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_that_come_at_once_are_one_and_cut_nothing_off() {
+    let app = App::start().await;
+    let mut replica = replica(&app, "doubled", &["--drain-timeout", "1m"]);
+    let locker = lock_photos(&app).await;
+    let call = waiting(&app, &replica).await;
+
+    // As timeout(1) does: to the process, and to its group.
+    terminate(&replica);
+    terminate(&replica);
+    replica.wait("draining", |replica| replica.log().contains("draining"));
+    terminate(&replica);
+    drop(locker);
+
+    call.await.unwrap().unwrap();
+    assert_eq!(ended(&mut replica).0, Some(0));
+    assert!(replica.log().trim_end().lines().last().unwrap().contains("\"ended\""), "{}", replica.log());
 }

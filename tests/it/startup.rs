@@ -303,7 +303,7 @@ async fn serve_removes_the_address_that_another_run_left() {
     let folder = Folder::new("announced");
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.0.join("address");
-    fs::write(&file, "stale").unwrap();
+    fs::write(&file, "127.0.0.1:1").unwrap();
     let arguments = ["--address-file", file.to_str().unwrap()];
 
     let mut replica = Replica::start_with("announcing", &[("PHOTOMETA_DATABASE_URL", &app)], &arguments);
@@ -345,7 +345,10 @@ async fn every_command_ends_before_a_database_that_says_nothing() {
 fn looking_at_a_database_makes_none() {
     let folder = Folder::new("mistyped");
 
-    for arguments in [vec!["doctor"], vec!["migrate", "status"]] {
+    let migrate = |step| vec!["migrate", step];
+    for arguments in
+        [vec!["doctor"], migrate("status"), migrate("plan"), migrate("describe"), vec!["migrate", "down", "--to", "0"]]
+    {
         let output = photometa(&folder.0).args(arguments).output().unwrap();
 
         let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
@@ -367,6 +370,9 @@ async fn serve_waits_for_a_database_that_starts_after_it() {
 
     let mut early = Replica::start("early", &[("PHOTOMETA_DATABASE_URL", &url)], &[]);
     early.wait("told", |early| early.log().contains("it is tried again"));
+    // It is tried twice a second, and told at times.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(early.log().matches("it is tried again").count(), 1, "{}", early.log());
     server.go().await;
 
     early.wait("ready", Replica::is_ready);

@@ -119,6 +119,7 @@ const CALLS: &[Call] = &[
         },
         1,
     ),
+    ("DetectionService/GetModelBacklogs", |_| json!({}), 1),
     ("TagService/ListTags", |_| json!({"photo_id": id(1, 1)}), 1),
     ("TagService/ListTagCounts", |size| json!({"page_size": size, "project_id": A.house}), 1),
     ("FeedbackService/ListFeedback", |size| json!({"page_size": size, "photo_id": id(1, 1)}), 1),

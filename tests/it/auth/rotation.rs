@@ -96,11 +96,16 @@ async fn verify_keeps_its_keys_through_every_trouble_of_their_source() {
     let (key, other) = (Key::p256("key"), Key::p256("other"));
     let issuer = Issuer::of(&[&key]).await;
     let verifier = verifier(often(&issuer)).await;
-    let redirect = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    // Whatever it has beside it, only 200 is an answer.
+    let body = set(&[&key, &other]).to_string();
+    let otherwise = |status: &str| {
+        Answer::Raw(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()))
+    };
     for answer in [
         Answer::Nothing,
-        Answer::Raw("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()),
-        Answer::Raw(redirect.to_owned()),
+        otherwise("500 Internal Server Error"),
+        otherwise("404 Not Found"),
+        otherwise("302 Found\r\nlocation: /elsewhere"),
         Answer::Raw("SSH-2.0-OpenSSH\r\n".to_owned()),
         Answer::Document(json!({"keys": []})),
         Answer::Document(json!({"keys": [{"kty": "oct", "k": "AAAA"}]})),

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use photometa::pb::WhoAmIRequest;
+use photometa::server::{Connections, Tls};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,10 +13,12 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::Code;
 
 use super::Files;
 use super::authority::NAME;
-use crate::harness::App;
+use crate::harness::{A, App, token};
+use crate::web::client::{frames, http2_over};
 
 async fn handshake(
     files: &Files,
@@ -64,10 +68,37 @@ async fn client_that_does_not_offer_http2_is_told_so() {
 }
 
 #[tokio::test]
+async fn page_calls_over_tls_by_http2_as_browsers_do() {
+    let files = Files::new();
+    let app = browsers(&files).await;
+    let stream = handshake(&files, &app, rustls::ALL_VERSIONS, &["h2", "http/1.1"]).await.unwrap();
+    let authorization = format!("Bearer {}", token(A.as_admin()));
+
+    let headers = [("authorization", authorization.as_str()), ("origin", "https://app.example.com")];
+    let reply = http2_over(stream, "photometa.v1.SessionService/WhoAmI", &headers, &frames(&WhoAmIRequest {})).await;
+
+    assert_eq!(
+        (reply.grpc().1.code(), reply.header("access-control-allow-origin")),
+        (Code::Ok, "https://app.example.com")
+    );
+}
+
+/// A server for pages too.
+async fn browsers(files: &Files) -> App {
+    let tls = Tls::of(&files.settings).unwrap();
+    App::start_for_browsers(&["https://app.example.com"], Connections { tls, ..Default::default() }).await
+}
+
+#[tokio::test]
 async fn http1_over_tls_is_told_what_is_spoken() {
     let files = Files::new();
-    let app = files.start().await;
-    let mut stream = handshake(&files, &app, rustls::ALL_VERSIONS, &["h2"]).await.unwrap();
+    for app in [files.start().await, browsers(&files).await] {
+        http1_is_refused(&files, &app).await;
+    }
+}
+
+async fn http1_is_refused(files: &Files, app: &App) {
+    let mut stream = handshake(files, app, rustls::ALL_VERSIONS, &["h2"]).await.unwrap();
 
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: photometa\r\n\r\n").await.unwrap();
 

@@ -6,6 +6,7 @@ const DIRECT: &str = "detection::list::DIRECT";
 const OF_EACH: &str = "detection::list::OF_EACH";
 const STATS: &str = "detection::stats::query::CELLS";
 const STATS_OF_PROJECTS: &str = "detection::stats::query::CELLS_OF_PROJECTS";
+const BACKLOGS: &str = "detection::backlog::query::BACKLOGS";
 const PENDING: &str = "detection::list::PENDING";
 const PENDING_OF_EACH: &str = "detection::list::PENDING_OF_EACH";
 
@@ -237,5 +238,14 @@ pub const CASES: &[Case] = &[
         r#"{"time": {"start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}, "bucket": "STATS_BUCKET_DAY", "project_ids": ["$house", "$bridge"],
             "group_by": ["STATS_GROUP_PROJECT"]}"#,
         &[(STATS_OF_PROJECTS, "detections_project_id_created_at_idx")],
+    ),
+    case(
+        "DetectionService/GetModelBacklogs",
+        r#"{"window": "7776000s"}"#,
+        &[
+            (BACKLOGS, "detections_model_version_created_at_idx"),
+            (BACKLOGS, "detections_model_photo_created_at_idx"),
+            (BACKLOGS, "photos_created_at_idx"),
+        ],
     ),
 ];
