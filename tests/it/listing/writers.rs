@@ -195,7 +195,7 @@ async fn lists_show_what_was_there_throughout_once_and_in_order_while_others_wri
     let seed = Random::seeded();
     let app = App::start().await;
     let random = &mut seed.of(u64::MAX);
-    let world = World::grow(&app, A, 200, random).await;
+    let world = World::grow(&app, A, 500, random).await;
     let touched: Vec<_> = world.photos.iter().filter(|_| random.one_in(3)).cloned().collect();
     let changes: HashSet<Uuid> = touched.iter().map(|photo| photo.id).collect();
     let mut steady = world.clone();
