@@ -9,7 +9,8 @@ use crate::error::{Error, OnConstraint as _, Resource, Result};
 use crate::id::{ProjectId, UserId, now};
 use crate::sql;
 
-/// Adds everybody or, when one of them is missing, nobody. Sorted, so that two calls do not lock each other out.
+/// Adds everybody or, when one of them is missing, nobody. Sorted, so that two calls do not lock each other out. Each is
+/// looked up by its key: a join would read all users of a small organization.
 ///
 /// Index: projects_pkey, users_pkey.
 const ADD: Sql = sql!(
@@ -17,17 +18,15 @@ const ADD: Sql = sql!(
     "with missing as materialized (
          select w.id
          from unnest($3::uuid[]) with ordinality as w (id, position)
-         left join companycam_photos.users u on u.organization_id = $1 and u.id = w.id
-         where u.id is null
+         where (select u.id from companycam_photos.users u where u.organization_id = $1 and u.id = w.id) is null
          order by w.position
          limit 1
      ), added as (
          insert into companycam_photos.project_members (organization_id, user_id, project_id, created_at)
-         select u.organization_id, u.id, p.id, $4
-         from companycam_photos.projects p
-         join companycam_photos.users u on u.organization_id = $1 and u.id = any($3)
+         select p.organization_id, w.id, p.id, $4
+         from companycam_photos.projects p cross join unnest($3::uuid[]) as w (id)
          where p.organization_id = $1 and p.id = $2 and not exists (select 1 from missing)
-         order by u.id
+         order by w.id
          on conflict do nothing
          returning user_id
      )
