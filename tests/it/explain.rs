@@ -17,7 +17,7 @@ use uuid::Uuid;
 use self::cases::{ANY, Case, NONE, cases};
 use self::plans::{Log, Plan, SETTINGS, VERSIONS};
 use self::statements::statements;
-use crate::cluster::{TestDatabase, connect, log};
+use crate::cluster::{TestDatabase, connect, each_table, log};
 use crate::harness::{A, App, B, OPERATOR, Organization, Who};
 use crate::rpcs::Rpc;
 
@@ -33,6 +33,9 @@ const ROUNDS: [(Organization, &str); 3] =
 async fn every_statement_reads_by_the_indexes_that_its_comment_names() {
     let database = TestDatabase::clone_big().await;
     let admin = connect(&database.superuser()).await;
+    // Statistics are the template's: with those that autovacuum takes when it comes along, statements have other plans where
+    // this takes longer.
+    admin.batch_execute(&each_table("set (autovacuum_enabled = false)")).await.unwrap();
     for setting in SETTINGS {
         set(&admin, setting).await;
     }
@@ -203,10 +206,6 @@ impl<'a> Seen<'a> {
                 problems.push(format!("{name}: no case in tests/it/explain/cases.rs"));
             }
             let mut indexes = self.indexes.get(name).cloned().unwrap_or_default();
-            // Which of the two lists an organization's projects hangs on whether they were vacuumed in the meantime.
-            if indexes.remove("projects_pkey*") {
-                indexes.insert("projects_organization_id_name_key*".to_owned());
-            }
             let all = indexes.clone();
             indexes.retain(|index| !all.contains(&format!("{index}*")));
             indexes.retain(|index| statement.indexes.contains(index) || !MEMBERSHIP.contains(&index.as_str()));
