@@ -11,10 +11,13 @@ photo's id and size alone. Replace it; everything around it is what a real worke
 - a deadline for every call;
 - retries with exponential backoff and jitter when the server is away or full, never sooner than it asks for;
 - a run id, so that a result that is sent twice is stored once: kill the worker at any time and run it again;
-- on SIGTERM or SIGINT it finishes the photo in hand and says what is left.
+- on SIGTERM or SIGINT it finishes the photo in hand and says what is left;
+- a credential that is refused, or has expired, ends it the same way, so that no id is used up by that.
 
 Making the stubs (once, in the repository's root) is described in examples/README.md.
 """
+
+from __future__ import annotations
 
 import argparse
 import dataclasses
@@ -43,7 +46,10 @@ try:
 except ImportError as missing:
     sys.exit(f"worker: {missing}; see examples/README.md for the two commands that install and make what is missing")
 
-PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+# After a deadline the write may or may not have happened: with a run id, asking again is safe.
+PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED}
+# Every other photo would be refused as well.
+DENIED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
@@ -101,7 +107,8 @@ class Worker:
 
     def ids(self):
         """The ids to work on; waiting for the next one ends at a signal."""
-        source = iter(self.options.photo_ids or sys.stdin)
+        # Unbuffered: what nobody has worked on is still in standard input for the next worker.
+        source = iter(self.options.photo_ids or (line.decode() for line in open(0, "rb", buffering=0)))
         while not self.stop.is_set():
             self.idle = not self.options.photo_ids
             try:
@@ -114,21 +121,30 @@ class Worker:
                 yield line.strip()
 
     def run(self) -> int:
-        done = 0
+        done, denied, in_hand = 0, None, []
         try:
-            for done, photo_id in enumerate(self.ids(), 1):
+            for photo_id in self.ids():
                 try:
                     print(f"{photo_id} {self.work(photo_id)}", flush=True)
                 except grpc.RpcError as error:
+                    if error.code() in DENIED:
+                        denied, in_hand = told(error), [photo_id]
+                        break
                     self.counts["failed"] += 1
                     print(f"{photo_id} failed: {told(error)}", flush=True)
+                done += 1
         except Stopped:
             pass
+        ending = ""
+        if denied or self.stop.is_set():
+            for photo_id in self.options.photo_ids[done:] or in_hand:
+                print(f"{photo_id} left")
+            ending = f"; stopped: {denied}" if denied else "; stopped by a signal"
+            if not self.options.photo_ids:
+                ending += "; standard input not read to its end"
         counts = ", ".join(f"{count} {what}" for what, count in self.counts.items())
-        left = len(self.options.photo_ids) - done
-        ending = f"; stopped by a signal, {f'{left} left' if self.options.photo_ids else 'standard input not read to its end'}"
-        print(f"{done} photos: {counts}{ending if self.stop.is_set() else ''}", flush=True)
-        return 1 if self.counts["failed"] else 0
+        print(f"{done} photos: {counts}{ending}", flush=True)
+        return 1 if denied or self.counts["failed"] else 0
 
     def work(self, photo_id: str) -> str:
         request = photos.GetPhotoRequest(id=photo_id, view=photos.PHOTO_VIEW_WITH_EXIF)
@@ -142,7 +158,7 @@ class Worker:
         except grpc.RpcError as error:
             # This run has a result already, from a worker that was killed before it could say so. Only the
             # measured time differs, so there is nothing to add.
-            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+            if reason(error) != "DETECTION_ALREADY_EXISTS":
                 raise
             created = False
         what = "created" if created else "already there"
@@ -173,9 +189,9 @@ class Worker:
             try:
                 return rpc(request, timeout=self.options.deadline, metadata=self.metadata)
             except grpc.RpcError as error:
-                # After a deadline the write may or may not have happened: with a run id, asking again is safe.
-                passing = error.code() in PASSING or error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-                if not passing or attempt == self.options.attempts or self.stop.is_set():
+                # The reason, because ABORTED is STALE_ETAG as well, which asks for a new decision.
+                passes = error.code() in PASSING or reason(error) == "CONCURRENT_CHANGE"
+                if not passes or attempt == self.options.attempts or self.stop.is_set():
                     raise
                 backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
                 self.stop.wait(retry_delay(error) + backoff)
@@ -195,9 +211,13 @@ def retry_delay(error: grpc.RpcError) -> float:
     return max((info.retry_delay.ToTimedelta().total_seconds() for info in details(error, error_details_pb2.RetryInfo)), default=0)
 
 
+def reason(error: grpc.RpcError) -> str | None:
+    """The reason of an error: programs decide by it, and not by the message."""
+    return next((info.reason for info in details(error, error_details_pb2.ErrorInfo)), None)
+
+
 def told(error: grpc.RpcError) -> str:
-    reason = next((info.reason for info in details(error, error_details_pb2.ErrorInfo)), error.code().name)
-    return f"{error.details()} ({reason})"
+    return f"{error.details()} ({reason(error) or error.code().name})"
 
 
 def main() -> int:
@@ -210,7 +230,7 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=10, help="seconds that one attempt of a call may take [%(default)s]")
     parser.add_argument("--attempts", type=int, default=8, help="attempts per call [%(default)s]")
     options = parser.parse_args()
-    token = os.environ.get("PHOTOMETA_TOKEN")
+    token = os.environ.get("PHOTOMETA_TOKEN", "").strip()
     if not token:
         parser.error("PHOTOMETA_TOKEN is not set; see `photometa token --role service --org UUID`")
     worker = Worker(options, token)
