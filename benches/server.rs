@@ -77,14 +77,19 @@ impl Server {
     /// # Errors
     /// When it does not, or its PostgreSQL does not write its commits to disk.
     pub async fn start(program: &Path, kept: Option<&Path>) -> Result<Self, Failure> {
-        Self::start_with(program, kept, &["--pool-size", POOL_SIZE]).await
+        Self::start_with(program, kept, &["--pool-size", POOL_SIZE], &[]).await
     }
 
-    /// The same with settings of the caller's.
+    /// The same with settings and environment variables of the caller's.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub async fn start_with(program: &Path, kept: Option<&Path>, settings: &[&str]) -> Result<Self, Failure> {
+    pub async fn start_with(
+        program: &Path,
+        kept: Option<&Path>,
+        settings: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
         let folder = Folder::make(kept)?;
         let (address_file, log) = (folder.path.join("address"), folder.path.join("serve.log"));
         // One that a killed run left there would be taken for this one's.
@@ -94,7 +99,12 @@ impl Server {
         let output = File::create(&log)?;
         let mut serve = photometa(program, &folder.path);
         serve.args(["serve", "--listen", "127.0.0.1:0"]).args(settings).arg("--address-file");
-        serve.arg(&address_file).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        serve
+            .arg(&address_file)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
         let mut service = Running::start(&mut serve)?;
         let until = Instant::now() + START;
         let address = loop {
@@ -185,7 +195,8 @@ impl Server {
 fn photometa(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PHOTOMETA_") || name == "RUST_LOG" {
+        let text = name.to_string_lossy();
+        if text.starts_with("PHOTOMETA_") || text.starts_with("OTEL_") || text == "RUST_LOG" {
             command.env_remove(name);
         }
     }

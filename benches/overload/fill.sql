@@ -1,4 +1,4 @@
--- Two organizations, each with a project and 20,000 photos with a detection each, over ten weeks. Always the same rows.
+-- Two organizations, each with a project and 50,000 photos with a detection each, over ten weeks. Always the same rows.
 set session_replication_role = replica;
 create temp table o as select id::uuid, replace(id, '0000000a', '0000000b')::uuid as project_id
 from unnest(array['0000000a-0000-4000-8000-000000000001', '0000000a-0000-4000-8000-000000000002']) id;
@@ -7,8 +7,8 @@ insert into companycam_photos.projects (organization_id, id, name, created_at, u
 create temp table n as select id as organization_id, project_id,
     ('00000003-0000-4000-8000-' || lpad(to_hex(number * 2 + right(id::text, 1)::int), 12, '0'))::uuid as photo_id,
     ('00000004-0000-4000-8000-' || lpad(to_hex(number * 2 + right(id::text, 1)::int), 12, '0'))::uuid as detection_id,
-    number, timestamptz '2026-01-01' + number * interval '5 minutes' as at
-from o cross join generate_series(1, 20000) number;
+    number, timestamptz '2026-01-01' + number * interval '2 minutes' as at
+from o cross join generate_series(1, 50000) number;
 insert into companycam_photos.photos
     (organization_id, id, project_id, s3_url, s3_key, width, height, uploaded_at, created_at, updated_at, content_digest)
 select organization_id, photo_id, project_id, 'https://photos.example.com/site/' || number || '.jpg', 'site/' || number || '.jpg',

@@ -75,7 +75,7 @@ struct Overload {
     bench: bool,
 }
 
-/// A report over ten weeks: a few milliseconds of PostgreSQL, and a small answer.
+/// A report over ten weeks: some tens of milliseconds of PostgreSQL, and a small answer.
 fn report() -> pb::GetDetectionStatsRequest {
     let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     pb::GetDetectionStatsRequest {
@@ -106,7 +106,7 @@ async fn measure(overload: &Overload, program: &Path) -> Result<(Vec<Line>, Plac
     let seconds = |full: u64, quick: u64| Duration::from_secs(if overload.quick { quick } else { full });
     let (calm, flood) = (seconds(20, 4), seconds(60, 5));
     let settings: Vec<&str> = overload.setting.iter().map(String::as_str).collect();
-    let server = Server::start_with(program, None, &settings).await?;
+    let server = Server::start_with(program, None, &settings, &[]).await?;
     let mut place = Place::here();
     place.postgresql.clone_from(&server.postgresql);
     let superuser = server.superuser().await?;
