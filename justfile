@@ -21,9 +21,21 @@ lint:
 fmt:
     cargo fmt
 
-# The contract against its style rules; needs buf.
-lint-proto:
-    buf lint
+# The contract against its style rules and against what was released; needs buf. `just contract release` at a release.
+contract *arguments:
+    .ci/contract {{arguments}}
+
+# docs/rpcs.md after a change of the contract or its comments.
+rpcs:
+    PHOTOMETA_TEST_WRITES_RPCS=1 cargo test --locked --test it rpc_docs::
+
+# The inputs of fuzz/corpus/rpc that the contract has made useless: those of RPCs that are new or have another number.
+corpus:
+    PHOTOMETA_TEST_WRITES_CORPUS=1 cargo test --locked -p photometa-fuzz --test small corpus_has_an_input
+
+# Stubs for a client: `just stubs python|typescript|go FOLDER`.
+stubs language folder:
+    examples/generate/generate.sh {{language}} {{folder}}
 
 # What comes in with the dependencies: the Rust they need, licences, banned crates, sources, advisories; needs cargo-deny.
 deny:
@@ -58,6 +70,19 @@ describe:
     target/debug/photometa migrate up
     target/debug/photometa migrate describe --write migrations
 
+# The table of docs/configuration.md after a change of settings.
+settings:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked
+    page=docs/configuration.md
+    new=$(mktemp)
+    sed '/begin generated settings/q' $page > $new
+    target/debug/photometa config describe >> $new
+    sed -n '/end generated settings/,$p' $page >> $new
+    cat $new > $page
+    rm $new
+
 # Whether the database keeps tenants apart and is fit to serve.
 doctor:
     cargo run -- doctor
@@ -66,10 +91,17 @@ doctor:
 coverage:
     cargo tarpaulin --engine ptrace --locked --target-dir target/coverage --timeout 900 --out Stdout -- --test-threads 4
 
-# The Python worker against a server of its own.
-examples:
+# The examples and the cookbook, each against a server of its own: all of them, or `just examples worker typescript rust cookbook`.
+examples *names:
     cargo build --locked
-    examples/check.sh
+    examples/check.sh {{names}}
+    examples/browser/check.sh
+    examples/trace/check.sh
+
+# docs/cookbook.md with the answers of today.
+cookbook:
+    cargo build --locked
+    examples/with-server.sh -- examples/cookbook/run.py --write
 
 # How fast storing detections is, beside PostgreSQL without the service; `just bench --quick` for an impression.
 bench *arguments:
