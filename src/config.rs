@@ -32,7 +32,7 @@ pub use file::File;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use setting::{FILE, Setting, settings, teach};
-pub use telemetry::{Admin, Otlp};
+pub use telemetry::{Admin, Otlp, Sampling};
 pub use tls::{ClientAuth, ClientTls, ServerTls, half};
 pub use web::{NotAnOrigin, Origin, Web};
 

@@ -16,7 +16,7 @@ use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use prometheus::{Registry, TextEncoder};
 use tracing::Dispatch;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
@@ -79,6 +79,9 @@ pub fn serve(settings: &Otlp, scraped: bool) -> Telemetry {
     let (spans, untraced) = spans.map_or_else(|error| (None, Some(error)), |spans| (spans, None));
     let traces = spans.map(|spans| {
         let provider = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone());
+        // Who is sampled is decided before.
+        let provider = provider.with_sampler(Sampler::AlwaysOn);
+        trace::sample(otlp::sampler(settings.sampling));
         provider.with_max_links_per_span(trace::MAX_LINKS).build()
     });
     log_to(traces.as_ref());
@@ -203,6 +206,7 @@ mod tests {
     #[test]
     fn no_span_is_made_that_nobody_wants() {
         let traces = SdkTracerProvider::builder().build();
+        trace::sample(Sampler::AlwaysOn);
         for (logged, traces, (info, exported)) in [
             ("info", None, (true, false)),
             ("info", Some(&traces), (true, true)),
@@ -210,9 +214,9 @@ mod tests {
             ("off", Some(&traces), (false, true)),
         ] {
             let made = tracing::dispatcher::with_default(&told(EnvFilter::new(logged), traces), || {
-                let call = trace::call("photometa.v1.PhotoService/GetPhoto", &http::HeaderMap::new());
+                let call = trace::Call::begin("photometa.v1.PhotoService/GetPhoto", &http::HeaderMap::new());
                 let library = tracing::trace_span!(target: "h2", "frame");
-                (tracing::info_span!("log").is_disabled(), call.is_disabled(), library.is_disabled())
+                (tracing::info_span!("log").is_disabled(), call.ids().1.is_none(), library.is_disabled())
             });
             assert_eq!(made, (!info, !exported, true), "{logged}, {}", traces.is_some());
         }

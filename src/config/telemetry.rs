@@ -1,5 +1,5 @@
 //! Settings of what the program tells about itself. Those of OpenTelemetry have their standard names; what its SDK reads
-//! by itself (samplers, limits, headers, intervals) is not repeated here.
+//! by itself (limits, headers, intervals) is not repeated here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,21 +41,58 @@ pub struct Otlp {
     pub traces: Option<String>,
     /// Where metrics are sent to; none when they are not.
     pub metrics: Option<String>,
+    /// Which calls are traced.
+    pub sampling: Sampling,
     /// `OTEL_SERVICE_NAME`.
     pub service_name: Option<String>,
     /// What is asked for and not done.
     pub doubts: Vec<String>,
 }
 
-/// The samplers of the specification.
-const SAMPLERS: [&str; 6] = [
-    "always_on",
-    "always_off",
-    "traceidratio",
-    "parentbased_always_on",
-    "parentbased_always_off",
-    "parentbased_traceidratio",
+/// Which calls are traced: `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Whether the caller decides, where it has a span.
+    pub parent_based: bool,
+    /// How many of the others are, 0 to 1.
+    pub ratio: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { parent_based: true, ratio: 1.0 }
+    }
+}
+
+/// The samplers of the specification. The ratio of some is an argument.
+const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
+    ("always_on", false, Some(1.0)),
+    ("always_off", false, Some(0.0)),
+    ("traceidratio", false, None),
+    ("parentbased_always_on", true, Some(1.0)),
+    ("parentbased_always_off", true, Some(0.0)),
+    ("parentbased_traceidratio", true, None),
 ];
+
+impl Sampling {
+    /// What is asked for, and what of it cannot be.
+    fn read(variable: impl Fn(&str) -> Option<String>) -> (Self, Option<String>) {
+        let Some(said) = variable("OTEL_TRACES_SAMPLER") else { return Default::default() };
+        let Some(&(_, parent_based, ratio)) = SAMPLERS.iter().find(|(name, ..)| *name == said) else {
+            let names = SAMPLERS.map(|(name, ..)| name).join(", ");
+            let doubt =
+                format!("OTEL_TRACES_SAMPLER is {said:?}, and parentbased_always_on is used; there are {names}");
+            return (Self::default(), Some(doubt));
+        };
+        let argument = variable("OTEL_TRACES_SAMPLER_ARG").filter(|_| ratio.is_none());
+        let asked = argument.as_ref().and_then(|argument| argument.parse().ok());
+        let asked = asked.filter(|ratio| (0.0..=1.0).contains(ratio));
+        let doubt = argument.filter(|_| asked.is_none()).map(|argument| {
+            format!("OTEL_TRACES_SAMPLER_ARG is {argument:?}, not a ratio of 0 to 1: {said} samples all")
+        });
+        (Self { parent_based, ratio: ratio.or(asked).unwrap_or(1.0) }, doubt)
+    }
+}
 
 impl Otlp {
     /// Reads the environment. A signal is sent where an endpoint is set for it or for all, unless it is told `none`, or the
@@ -75,23 +112,20 @@ impl Otlp {
             own.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT")).filter(|_| !off)
         };
         let (traces, metrics) = (endpoint("TRACES"), endpoint("METRICS"));
-        let doubts = if traces.is_some() || metrics.is_some() { doubts(variable) } else { Vec::new() };
-        Self { traces, metrics, service_name, doubts }
+        let (sampling, doubt) = Sampling::read(&variable);
+        let doubt = doubt.filter(|_| traces.is_some());
+        let sent = traces.is_some() || metrics.is_some();
+        let doubts = if sent { protocols(variable).chain(doubt).collect() } else { Vec::new() };
+        Self { traces, metrics, sampling, service_name, doubts }
     }
 }
 
-/// What the SDK would pass over in silence.
-fn doubts(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
-    let protocols =
+/// Protocols that are asked for and not spoken.
+fn protocols(variable: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = String> {
+    let names =
         ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"];
-    let protocols =
-        protocols.into_iter().filter_map(|name| Some((name, variable(name).filter(|said| said != "grpc")?)));
-    let protocols = protocols.map(|(name, said)| format!("{name} is {said:?}: telemetry is sent by grpc all the same"));
-    let sampler = variable("OTEL_TRACES_SAMPLER").filter(|said| !SAMPLERS.contains(&said.as_str()));
-    let sampler = sampler.map(|said| {
-        format!("OTEL_TRACES_SAMPLER is {said:?}, and parentbased_always_on is used; there are {}", SAMPLERS.join(", "))
-    });
-    protocols.chain(sampler).collect()
+    let asked = names.into_iter().filter_map(move |name| Some((name, variable(name).filter(|said| said != "grpc")?)));
+    asked.map(|(name, said)| format!("{name} is {said:?}: telemetry is sent by grpc all the same"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is config")]
@@ -138,5 +172,31 @@ mod tests {
         assert!(doubts("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")[0].contains("METRICS_PROTOCOL"));
         assert_eq!(doubts("OTEL_TRACES_SAMPLER", "always_off"), Vec::<String>::new());
         assert_eq!(doubts("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn samplers_are_those_of_the_specification() {
+        let read = |sampler: Option<&str>, argument: Option<&str>| {
+            Sampling::read(|name| {
+                let said = if name == "OTEL_TRACES_SAMPLER" { sampler } else { argument };
+                said.map(str::to_owned)
+            })
+        };
+        let sampling = |parent_based, ratio| (Sampling { parent_based, ratio }, None);
+
+        assert_eq!(read(None, Some("0.5")), sampling(true, 1.0));
+        assert_eq!(read(Some("always_on"), Some("a tenth")), sampling(false, 1.0));
+        assert_eq!(read(Some("always_off"), Some("0.5")), sampling(false, 0.0));
+        assert_eq!(read(Some("traceidratio"), Some("0.25")), sampling(false, 0.25));
+        assert_eq!(read(Some("traceidratio"), None), sampling(false, 1.0));
+        assert_eq!(read(Some("parentbased_always_on"), None), sampling(true, 1.0));
+        assert_eq!(read(Some("parentbased_always_off"), None), sampling(true, 0.0));
+        assert_eq!(read(Some("parentbased_traceidratio"), Some("0.1")), sampling(true, 0.1));
+        for no_ratio in ["1.5", "-0.1", "NaN", "a tenth"] {
+            let (sampling, doubt) = read(Some("traceidratio"), Some(no_ratio));
+
+            assert_eq!(sampling, Sampling { parent_based: false, ratio: 1.0 });
+            assert!(doubt.unwrap().contains("0 to 1"), "{no_ratio}");
+        }
     }
 }

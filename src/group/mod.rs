@@ -11,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -121,7 +122,12 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
             let span = tracing::info_span!(parent: None, "group", org.id = %organization, items = group.len());
             let calls: Vec<&Context> = group.iter().map(|waiting| &waiting.trace).collect();
             let trace = trace::group(self.kind, &calls);
-            runtime.spawn(flight.carry(group).instrument(span).instrument(trace));
+            let context = trace::context(&trace);
+            let carried = async move {
+                flight.carry(group).await;
+                drop(trace);
+            };
+            runtime.spawn(carried.instrument(span).with_context(context));
             // Others of the lane may be free to begin too.
             self.fly(self.lanes(), organization);
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use opentelemetry::context::FutureExt as _;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -119,7 +120,7 @@ where
         let rpc = request.uri().path().trim_start_matches('/').to_owned();
         let id = request_id(request.headers());
         let mut observed = Observed::begin(started, &rpc, &id, request.headers());
-        let (log, trace) = (observed.log.clone(), observed.trace.clone());
+        let (log, trace) = (observed.log.clone(), observed.trace.context().clone());
         // This one was asked whether it is ready; its clone was not.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
@@ -153,7 +154,7 @@ where
             observed.ends_by(response.headers());
             Ok(response.map(|body| Body::new(Guarded::new(body, permit, cut, observed))))
         };
-        Box::pin(answer.instrument(log).instrument(trace))
+        Box::pin(answer.instrument(log).with_context(trace))
     }
 }
 

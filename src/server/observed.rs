@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue};
-use opentelemetry::KeyValue;
+use opentelemetry::{ContextGuard, KeyValue};
 use tonic::{Code, Status};
 use tracing::Span;
 use tracing::span::Entered;
@@ -30,17 +30,17 @@ pub(super) struct Observed {
     end: Option<(Code, bool)>,
     /// Whether it was let in.
     pub(super) admitted: bool,
-    /// Of its log lines, and of its trace.
+    /// Of its log lines.
     pub(super) log: Span,
-    pub(super) trace: Span,
+    pub(super) trace: trace::Call,
 }
 
 impl Observed {
     /// Begins with a request.
     pub(super) fn begin(started: Instant, rpc: &str, request_id: &HeaderValue, headers: &HeaderMap) -> Self {
         let method = method(rpc);
-        let trace = trace::call(method, headers);
-        let (trace_id, span_id) = trace::ids(&trace, headers);
+        let trace = trace::Call::begin(method, headers);
+        let (trace_id, span_id) = trace.ids();
         let log = tracing::info_span!(
             "rpc",
             rpc.method = %rpc,
@@ -68,9 +68,9 @@ impl Observed {
         }
     }
 
-    /// Is inside of both spans for a while.
-    pub(super) fn enter(&self) -> (Entered<'_>, Entered<'_>) {
-        (self.trace.enter(), self.log.enter())
+    /// Is inside of the call for a while.
+    pub(super) fn enter(&self) -> (ContextGuard, Entered<'_>) {
+        (self.trace.context().clone().attach(), self.log.enter())
     }
 }
 
@@ -79,7 +79,7 @@ impl Drop for Observed {
         // Nobody has read the end: its client has hung up, or its deadline has passed.
         let (code, is_error) = self.end.unwrap_or((Code::Cancelled, false));
         let (status, elapsed) = (name(code), self.started.elapsed());
-        trace::called(&self.trace, status, is_error);
+        self.trace.ends(status, is_error);
         let labels = [
             KeyValue::new("rpc.system.name", "grpc"),
             KeyValue::new(RPC_METHOD, self.method),

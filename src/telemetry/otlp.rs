@@ -11,11 +11,11 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{Sampler, SpanData, SpanExporter};
 use tonic::transport::ClientTlsConfig;
 use uuid::Uuid;
 
-use crate::config::Otlp;
+use crate::config::{Otlp, Sampling};
 use crate::seldom::Seldom;
 
 /// Who tells: `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` over what is known anyway.
@@ -32,6 +32,13 @@ pub(super) fn resource(settings: &Otlp) -> Resource {
         .with_detector(Box::new(EnvResourceDetector::new()))
         .with_attributes(named)
         .build()
+}
+
+/// Who decides which calls are traced.
+pub(super) fn sampler(sampling: Sampling) -> Sampler {
+    let Sampling { parent_based, ratio } = sampling;
+    let sampler = Sampler::TraceIdRatioBased(ratio);
+    if parent_based { Sampler::ParentBased(Box::new(sampler)) } else { sampler }
 }
 
 /// Sends spans.

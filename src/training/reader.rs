@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use opentelemetry::context::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::model::{Cursor, Found, Inner, Key, Photo, Plan, Stage};
 use super::query::{self, Shown};
@@ -167,7 +169,7 @@ pub(super) fn ahead(reader: Reader, place: Place) -> tokio::sync::mpsc::Receiver
             }
         }
     };
-    tokio::spawn(tracing::Instrument::in_current_span(work));
+    tokio::spawn(work.in_current_span().with_current_context());
     batches
 }
 

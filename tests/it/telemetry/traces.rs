@@ -7,11 +7,13 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use photometa::pb;
 use photometa::pb::detection_service_client::DetectionServiceClient;
+use photometa::pb::feedback_service_client::FeedbackServiceClient;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use photometa::pb::session_service_client::SessionServiceClient;
 use photometa::pb::tag_service_client::TagServiceClient;
 use serde_json::Value;
 use tonic::Code;
+use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::receiver::{Attributes, Receiver, attributes};
@@ -20,9 +22,11 @@ use crate::harness::{A, App, detection, photo};
 use crate::health::{lock_photos, until_blocked};
 use crate::program::Folder;
 use crate::tls::authority::Authority;
+use crate::training::{everything, in_lines};
 
 const GET: &str = "photometa.v1.PhotoService/GetPhoto";
 const CREATE: &str = "photometa.v1.PhotoService/CreatePhoto";
+const WHO_AM_I: &str = "photometa.v1.SessionService/WhoAmI";
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -135,28 +139,34 @@ async fn spans_say_how_calls_and_statements_fail() {
     assert!(!receiver.words().contains("GetAll"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn group_is_linked_with_the_calls_whose_items_it_stores() {
-    let (app, receiver) = (App::start().await, Receiver::start().await);
-    let replica = sending_to(&receiver, &app, &[]);
-    let client = PhotoServiceClient::new(replica.channel().await);
-    let locker = lock_photos(&app).await;
-
-    let create = |number: usize| {
+/// Creates a photo alone, and behind it three in a group, whose callers have these spans.
+async fn create_three_together(app: &App, channel: Channel, callers: [Option<&'static str>; 3]) {
+    let client = PhotoServiceClient::new(channel);
+    let locker = lock_photos(app).await;
+    let create = |(number, caller): (usize, Option<&'static str>)| {
         let (mut client, photo) = (client.clone(), photo(A.house, &format!("group/{number}.jpg")));
-        tokio::spawn(async move {
-            client.create_photo(of(A.as_service(), pb::CreatePhotoRequest { photo: Some(photo) })).await.unwrap();
-        })
+        let mut request = of(A.as_service(), pb::CreatePhotoRequest { photo: Some(photo) });
+        if let Some(caller) = caller {
+            request.metadata_mut().insert("traceparent", caller.parse().unwrap());
+        }
+        tokio::spawn(async move { client.create_photo(request).await.unwrap() })
     };
-    let alone = create(0);
-    until_blocked(&app, 1).await;
-    let together: Vec<_> = (1..=3).map(create).collect();
+    let alone = create((0, None));
+    until_blocked(app, 1).await;
+    let together: Vec<_> = (1..).zip(callers).map(create).collect();
     // They wait for the first one; nothing shows outside that they do.
     tokio::time::sleep(Duration::from_millis(300)).await;
     drop(locker);
     for call in together.into_iter().chain([alone]) {
         call.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_is_linked_with_the_calls_whose_items_it_stores() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let replica = sending_to(&receiver, &app, &[]);
+    create_three_together(&app, replica.channel().await, [None; 3]).await;
 
     let calls = receiver.named(CREATE, 4).await;
     let group = receiver.named("group photo", 1).await.remove(0);
@@ -175,6 +185,52 @@ async fn group_is_linked_with_the_calls_whose_items_it_stores() {
     assert!(parents[0].links.is_empty());
     assert!(!children(&receiver, &group).is_empty());
     assert!(!children(&receiver, alone[0]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_sampled_has_no_span_and_a_group_belongs_to_a_call_that_is() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let mut replica = sending_to(&receiver, &app, &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]);
+    let unsampled = CALLER.strip_suffix("01").map(|start| format!("{start}00")).unwrap();
+    create_three_together(&app, replica.channel().await, [None, Some(CALLER), Some(unsampled.leak())]).await;
+    end(&mut replica);
+
+    let (call, group) = (receiver.named(CREATE, 1).await.remove(0), receiver.named("group photo", 1).await.remove(0));
+    assert_eq!(hex(&call.trace_id), TRACE);
+    assert_eq!((&group.parent_span_id, &group.trace_id), (&call.span_id, &call.trace_id));
+    assert_eq!(said(&group)["photometa.group.size"], "number 3");
+    assert!(group.links.is_empty() && call.links.is_empty());
+    let flights = children(&receiver, &group);
+    assert!(!flights.is_empty());
+    assert_eq!(receiver.spans().len(), 2 + flights.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ratio_samples_by_the_callers_trace() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let sampler = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")];
+    let mut replica = sending_to(&receiver, &app, &sampler);
+    let mut client = SessionServiceClient::new(replica.channel().await);
+    // By the last 64 bits, whatever the caller has decided.
+    let (low, high) = ("0af7651916cd43dd7fffffffffffffff", "0af7651916cd43ddffffffffffffffff");
+    for trace in [low, high] {
+        for sampled in ["00", "01"] {
+            let mut request = of(A.as_admin(), pb::WhoAmIRequest {});
+            let caller = format!("00-{trace}-b7ad6b7169203331-{sampled}");
+            request.metadata_mut().insert("traceparent", caller.parse().unwrap());
+            client.who_am_i(request).await.unwrap();
+        }
+    }
+    for _ in 0..100 {
+        client.who_am_i(of(A.as_admin(), pb::WhoAmIRequest {})).await.unwrap();
+    }
+    end(&mut replica);
+
+    let spans: Vec<_> = receiver.spans().into_iter().filter(|span| span.name == WHO_AM_I).collect();
+    let of_trace = |trace: &str| spans.iter().filter(|span| hex(&span.trace_id) == trace).count();
+    assert_eq!((of_trace(low), of_trace(high)), (2, 0));
+    // Six standard deviations.
+    assert!((20..=80).contains(&(spans.len() - 2)), "{} of 100", spans.len() - 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,6 +262,24 @@ async fn span_of_a_stream_lasts_until_its_end_and_its_statements_are_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_an_export_runs_ahead_are_in_its_span() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let replica = sending_to(&receiver, &app, &[]);
+    let photo = app.photo(A, "exported.jpg").await;
+    app.detection(A, &photo.id).await;
+    let mut client = FeedbackServiceClient::new(replica.channel().await);
+
+    let mut parts = client.export_training_data(of(A.as_admin(), in_lines(everything()))).await.unwrap().into_inner();
+    while parts.message().await.unwrap().is_some() {}
+
+    let server = receiver.named("photometa.v1.FeedbackService/ExportTrainingData", 1).await.remove(0);
+    let flights = receiver.spans().into_iter().filter(|span| span.kind() == SpanKind::Client);
+    let (own, others): (Vec<_>, Vec<_>) = flights.partition(|flight| flight.parent_span_id == server.span_id);
+    assert!(own.iter().any(|flight| flight.name == "training::query::DETECTIONS"), "{own:?}");
+    assert_eq!(others, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_customers_is_exported() {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let replica = sending_to(&receiver, &app, &[]);
@@ -227,7 +301,7 @@ async fn nothing_of_customers_is_exported() {
     let page = pb::ListPhotosRequest { page_token: mark.clone(), ..Default::default() };
     photos.list_photos(of(A.as_admin(), page)).await.unwrap_err();
     SessionServiceClient::new(channel).who_am_i(of(A.as_admin(), pb::WhoAmIRequest {})).await.unwrap();
-    receiver.named("photometa.v1.SessionService/WhoAmI", 1).await;
+    receiver.named(WHO_AM_I, 1).await;
 
     let words = receiver.words();
     assert!(words.contains("photo::"));
@@ -281,15 +355,16 @@ async fn what_is_left_at_the_end_is_handed_over() {
 
     tokio::task::spawn_blocking(move || end(&mut replica)).await.unwrap();
 
-    assert_eq!(receiver.named("photometa.v1.SessionService/WhoAmI", 1).await.len(), 1);
+    assert_eq!(receiver.named(WHO_AM_I, 1).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_of_the_log_name_the_request_and_its_trace_sampled_or_not() {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     for (traced, variables) in [
-        (true, &[("RUST_LOG", "photometa=debug"), ("OTEL_TRACES_SAMPLER", "always_off")][..]),
+        (false, &[("RUST_LOG", "photometa=debug"), ("OTEL_TRACES_SAMPLER", "always_off")][..]),
         (false, &[("RUST_LOG", "photometa=debug"), ("OTEL_SDK_DISABLED", "true")]),
+        (true, &[("RUST_LOG", "photometa=debug")]),
     ] {
         let mut replica = sending_to(&receiver, &app, variables);
         let mut request = of(A.as_admin(), pb::WhoAmIRequest {});
@@ -309,6 +384,6 @@ async fn lines_of_the_log_name_the_request_and_its_trace_sampled_or_not() {
         assert_eq!(line["span"].get("span_id").is_some(), traced, "{line}");
         assert_eq!(line["spans"].as_array().map(Vec::len), Some(1), "{line}");
         end(&mut replica);
+        assert_eq!(receiver.spans().iter().any(|span| span.name == WHO_AM_I), traced);
     }
-    assert!(receiver.spans().is_empty());
 }
