@@ -1,6 +1,6 @@
-//! What does it cost that the service tells what it does? One command starts four services, each on a database of its
-//! own: one sends a trace of every call and all metrics to a collector, one its metrics alone, the others tell nothing. The
-//! same clients call each in turn. How far the two silent ones are apart is the noise.
+//! What does it cost that the service tells what it does? One command starts five services, each on a database of its
+//! own: one sends a trace of every call and all metrics to a collector, one that of one call in ten, one its metrics alone,
+//! the others tell nothing. The same clients call each in turn. How far the two silent ones are apart is the noise.
 
 #[path = "../calls.rs"]
 #[expect(dead_code, reason = "latencies are not compared")]
@@ -71,29 +71,36 @@ struct Telemetry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Told,
+    Sampled,
     Measured,
     Silent,
     SilentToo,
 }
 
-const SIDES: [Side; 4] = [Side::Silent, Side::Told, Side::Measured, Side::SilentToo];
+const SIDES: [Side; 5] = [Side::Silent, Side::Told, Side::Sampled, Side::Measured, Side::SilentToo];
 
 impl Side {
     /// In the table.
     fn name(self) -> &'static str {
         match self {
             Self::Told => "everything told",
+            Self::Sampled => "metrics and a tenth of traces told",
             Self::Measured => "metrics told",
             Self::Silent | Self::SilentToo => "nothing told",
         }
     }
 
-    /// By which variable of the environment it hears of the collector.
-    fn endpoint(self) -> Option<&'static str> {
+    /// What it hears of the collector, by its environment.
+    fn variables(self, endpoint: &str) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Told => Some("OTEL_EXPORTER_OTLP_ENDPOINT"),
-            Self::Measured => Some("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
-            Self::Silent | Self::SilentToo => None,
+            Self::Told => vec![("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)],
+            Self::Sampled => vec![
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+            ],
+            Self::Measured => vec![("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint)],
+            Self::Silent | Self::SilentToo => Vec::new(),
         }
     }
 }
@@ -138,8 +145,7 @@ async fn main() -> Result<(), Failure> {
     let endpoint = format!("http://{}", collector.start().await?);
     let mut services = Vec::new();
     for side in SIDES {
-        let variables: Vec<_> = side.endpoint().map(|variable| (variable, endpoint.as_str())).into_iter().collect();
-        services.push((side, Service::start(&program, &variables).await?));
+        services.push((side, Service::start(&program, &side.variables(&endpoint)).await?));
     }
     let mut place = Place::here();
     place.postgresql.clone_from(&services[0].1.server.postgresql);
@@ -159,7 +165,7 @@ async fn main() -> Result<(), Failure> {
             costs[*side as usize].push(cost);
         }
         let silent = Side::Silent as usize;
-        for side in [Side::Measured, Side::Told] {
+        for side in [Side::Measured, Side::Sampled, Side::Told] {
             let (told, other) = (format!("{name}, {}", side.name()), Side::Silent.name());
             lines.push(Line {
                 bound: Bound::AtLeast(REQUIRED),
