@@ -1,7 +1,7 @@
 //! The spans that are exported: one of each call, one of each group of creates, one of each flight to the database. They
 //! are this module's alone, and no others are exported; so those of the logs may say what a trace must not, and the
 //! exporter does not trace itself. Names and attributes are those of OpenTelemetry's semantic conventions 1.45. A call that is
-//! not sampled has no span, and nothing that is done for it has one.
+//! not sampled has no span, and nothing that is done for it alone has one.
 
 use std::sync::OnceLock;
 
@@ -91,6 +91,12 @@ impl Call {
         (self.trace_id, own.is_valid().then(|| own.span_id()))
     }
 
+    /// Whether a span was made.
+    #[cfg(test)]
+    pub(super) fn has_span(&self) -> bool {
+        !self.span.is_disabled()
+    }
+
     /// Says how it has ended: with this status code, which is an error of the server's or not.
     pub fn ends(&self, code: &'static str, error: bool) {
         self.span.record("rpc.status_code", code);
@@ -104,10 +110,10 @@ impl Call {
 pub const MAX_LINKS: u32 = 1024;
 
 /// The span of a group of creates. It belongs to no call more than to another, but a span has one parent: the first call that
-/// is sampled, so that there is one whenever a call has one. It is linked with the other ones, and they with it.
+/// is sampled, so that there is one whenever a call has one. It is linked with the others that are, and they with it.
 pub fn group(kind: &'static str, calls: &[&Context]) -> Span {
     let size = integer(calls.len());
-    let mut sampled = calls.iter().filter(|call| context_of(call).is_sampled());
+    let mut sampled = calls.iter().filter(|call| call.span().span_context().is_sampled());
     let Some(parent) = sampled.next() else { return Span::none() };
     let span = tracing::info_span!(
         parent: None,
@@ -198,14 +204,16 @@ fn is_whole(value: &str) -> bool {
     lengths.starts_with(&[2, 32, 16, 2])
 }
 
+/// What is taken of a request: not its `tracestate`, which may say anything at any length, and would be exported with each
+/// of the call's spans.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
+        self.0.get(key).filter(|_| key == TRACEPARENT).and_then(|value| value.to_str().ok())
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
+        vec![TRACEPARENT]
     }
 }

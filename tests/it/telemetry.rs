@@ -1,6 +1,7 @@
 //! What the program tells about itself, as those who take it get it: a collector of OTLP, whoever scrapes it, and the log.
 
 mod admin;
+mod lines;
 mod metrics;
 mod receiver;
 mod traces;

@@ -11,7 +11,6 @@ use photometa::pb::feedback_service_client::FeedbackServiceClient;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use photometa::pb::session_service_client::SessionServiceClient;
 use photometa::pb::tag_service_client::TagServiceClient;
-use serde_json::Value;
 use tonic::Code;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -26,11 +25,11 @@ use crate::training::{everything, in_lines};
 
 const GET: &str = "photometa.v1.PhotoService/GetPhoto";
 const CREATE: &str = "photometa.v1.PhotoService/CreatePhoto";
-const WHO_AM_I: &str = "photometa.v1.SessionService/WhoAmI";
-const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub const WHO_AM_I: &str = "photometa.v1.SessionService/WhoAmI";
+pub const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
@@ -292,6 +291,8 @@ async fn nothing_of_customers_is_exported() {
     let mut request = of(A.as_service(), create.clone());
     request.metadata_mut().insert("x-request-id", mark.parse().unwrap());
     request.metadata_mut().insert("x-of-the-caller", mark.parse().unwrap());
+    request.metadata_mut().insert("traceparent", CALLER.parse().unwrap());
+    request.metadata_mut().insert("tracestate", format!("caller={mark}").parse().unwrap());
     let photo = photos.create_photo(request).await.unwrap().into_inner().photo.unwrap();
     let other = pb::Photo { id: photo.id.clone(), s3_key: format!("{mark}/b.jpg"), ..marked };
     photos.create_photo(of(A.as_service(), pb::CreatePhotoRequest { photo: Some(other) })).await.unwrap_err();
@@ -356,34 +357,4 @@ async fn what_is_left_at_the_end_is_handed_over() {
     tokio::task::spawn_blocking(move || end(&mut replica)).await.unwrap();
 
     assert_eq!(receiver.named(WHO_AM_I, 1).await.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_of_the_log_name_the_request_and_its_trace_sampled_or_not() {
-    let (app, receiver) = (App::start().await, Receiver::start().await);
-    for (traced, variables) in [
-        (false, &[("RUST_LOG", "photometa=debug"), ("OTEL_TRACES_SAMPLER", "always_off")][..]),
-        (false, &[("RUST_LOG", "photometa=debug"), ("OTEL_SDK_DISABLED", "true")]),
-        (true, &[("RUST_LOG", "photometa=debug")]),
-    ] {
-        let mut replica = sending_to(&receiver, &app, variables);
-        let mut request = of(A.as_admin(), pb::WhoAmIRequest {});
-        request.metadata_mut().insert("traceparent", CALLER.parse().unwrap());
-        request.metadata_mut().insert("x-request-id", "mine".parse().unwrap());
-
-        SessionServiceClient::new(replica.channel().await).who_am_i(request).await.unwrap();
-
-        let line = |replica: &crate::replica::Replica| {
-            let log = replica.log();
-            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find(|line| line["span"]["request.id"] == "mine" && line["fields"]["message"] == "ended")
-        };
-        replica.wait("line", |replica| line(replica).is_some());
-        let line = line(&replica).unwrap();
-        assert_eq!(line["span"]["trace_id"], TRACE);
-        assert_eq!(line["span"].get("span_id").is_some(), traced, "{line}");
-        assert_eq!(line["spans"].as_array().map(Vec::len), Some(1), "{line}");
-        end(&mut replica);
-        assert_eq!(receiver.spans().iter().any(|span| span.name == WHO_AM_I), traced);
-    }
 }
