@@ -64,7 +64,7 @@ impl Default for Sampling {
     }
 }
 
-/// The samplers of the specification. The ratio of some is an argument.
+/// Those samplers of the specification that need no other service. The ratio of some is an argument.
 const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
     ("always_on", false, Some(1.0)),
     ("always_off", false, Some(0.0)),
@@ -78,7 +78,8 @@ impl Sampling {
     /// What is asked for, and what of it cannot be.
     fn read(variable: impl Fn(&str) -> Option<String>) -> (Self, Option<String>) {
         let Some(said) = variable("OTEL_TRACES_SAMPLER") else { return Default::default() };
-        let Some(&(_, parent_based, ratio)) = SAMPLERS.iter().find(|(name, ..)| *name == said) else {
+        let Some(&(_, parent_based, ratio)) = SAMPLERS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(&said))
+        else {
             let names = SAMPLERS.map(|(name, ..)| name).join(", ");
             let doubt =
                 format!("OTEL_TRACES_SAMPLER is {said:?}, and parentbased_always_on is used; there are {names}");
@@ -107,7 +108,8 @@ impl Otlp {
             return Self { service_name, ..Self::default() };
         }
         let endpoint = |signal: &str| {
-            let off = variable(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none");
+            let off = variable(&format!("OTEL_{signal}_EXPORTER"))
+                .is_some_and(|exporter| exporter.eq_ignore_ascii_case("none"));
             let own = variable(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
             own.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT")).filter(|_| !off)
         };
@@ -154,7 +156,7 @@ mod tests {
         assert_eq!(read(&[all]), (one.clone(), one.clone()));
         assert_eq!(read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://two:4317")]), (two.clone(), None));
         assert_eq!(read(&[all, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://two:4317")]), (one.clone(), two));
-        assert_eq!(read(&[all, ("OTEL_METRICS_EXPORTER", "none")]), (one, None));
+        assert_eq!(read(&[all, ("OTEL_METRICS_EXPORTER", "None")]), (one, None));
         assert_eq!(read(&[all, ("OTEL_SDK_DISABLED", "TRUE")]), (None, None));
     }
 
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn samplers_are_those_of_the_specification() {
+    fn samplers_are_read_as_the_specification_says() {
         let read = |sampler: Option<&str>, argument: Option<&str>| {
             Sampling::read(|name| {
                 let said = if name == "OTEL_TRACES_SAMPLER" { sampler } else { argument };
@@ -185,7 +187,7 @@ mod tests {
         let sampling = |parent_based, ratio| (Sampling { parent_based, ratio }, None);
 
         assert_eq!(read(None, Some("0.5")), sampling(true, 1.0));
-        assert_eq!(read(Some("always_on"), Some("a tenth")), sampling(false, 1.0));
+        assert_eq!(read(Some("Always_On"), Some("a tenth")), sampling(false, 1.0));
         assert_eq!(read(Some("always_off"), Some("0.5")), sampling(false, 0.0));
         assert_eq!(read(Some("traceidratio"), Some("0.25")), sampling(false, 0.25));
         assert_eq!(read(Some("traceidratio"), None), sampling(false, 1.0));
