@@ -48,9 +48,11 @@ pub async fn allow(app: &App, connections: bool) {
 
 /// Ends every session of the app's database but the test's own, and waits until they have ended.
 pub async fn throw_out(app: &App) {
-    // All at once: one that waits for another's end is used meanwhile.
-    let all = "select pg_terminate_backend(pid) from pg_stat_activity
-               where datname = current_database() and pid <> pg_backend_pid()";
+    // All at once: one that waits for another's end is used meanwhile. The service's first: what it waits for may be a lock
+    // that another one lets go of as it ends.
+    let all = "select pg_terminate_backend(pid) from
+               (select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                order by usename <> 'photometa_app') s";
     app.postgres.batch_execute(all).await.unwrap();
     let left = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()";
