@@ -113,7 +113,7 @@ pub const MAX_LINKS: u32 = 1024;
 /// is sampled, so that there is one whenever a call has one. It is linked with the others that are, and they with it.
 pub fn group(kind: &'static str, calls: &[&Context]) -> Span {
     let size = integer(calls.len());
-    let mut sampled = calls.iter().filter(|call| call.span().span_context().is_sampled());
+    let mut sampled = calls.iter().filter(|call| is_sampled(call));
     let Some(parent) = sampled.next() else { return Span::none() };
     let span = tracing::info_span!(
         parent: None,
@@ -152,9 +152,10 @@ pub struct Peer {
     pub port: Option<u16>,
 }
 
-/// The span of a flight to the database, in the call or group that is current. More than one statement in it are a batch.
+/// The span of a flight to the database, in the call or group that is current; what the service asks for itself has none.
+/// More than one statement in it are a batch.
 pub fn flight(peer: &Peer, summary: &str, statements: usize) -> Span {
-    if !Context::map_current(|current| current.span().span_context().is_sampled()) {
+    if !Context::map_current(is_sampled) {
         return Span::none();
     }
     tracing::info_span!(
@@ -188,6 +189,10 @@ fn failed(span: &Span, class: &str) {
 
 fn context_of(context: &Context) -> SpanContext {
     context.span().span_context().clone()
+}
+
+fn is_sampled(context: &Context) -> bool {
+    context.span().span_context().is_sampled()
 }
 
 /// The caller's span.

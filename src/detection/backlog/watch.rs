@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use opentelemetry::KeyValue;
-use tracing::Dispatch;
-use tracing::instrument::WithSubscriber as _;
-use tracing::subscriber::NoSubscriber;
 use uuid::Uuid;
 
 use super::{Backlog, DEFAULT_WINDOW, query};
@@ -103,12 +100,9 @@ impl Backlogs {
     /// Looks again and again, with this pause in between, until it is dropped.
     pub async fn watch(self, db: Db, pause: Duration) {
         let (mut known, mut troubled) = (HashMap::new(), false);
-        // What the service asks for itself is no part of a trace. Made once, because each new one is registered everywhere; and
-        // not Dispatch::none(), which is registered nowhere: spans first met beside it would stay off for everybody.
-        let untold = Dispatch::new(NoSubscriber::default());
         loop {
             let begun = Instant::now();
-            let outcome = look(&db, &mut known).with_subscriber(untold.clone()).await;
+            let outcome = look(&db, &mut known).await;
             if let Some(error) = outcome.as_ref().err().filter(|_| !troubled) {
                 tracing::warn!(
                     ?error,

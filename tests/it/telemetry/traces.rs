@@ -279,6 +279,21 @@ async fn statements_that_an_export_runs_ahead_are_in_its_span() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_service_asks_for_itself_is_no_trace() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let mut replica = sending_to(&receiver, &app, &[("PHOTOMETA_BACKLOG_INTERVAL", "50ms")]);
+    let photo = app.photo(A, "looked-at.jpg").await;
+    app.detection(A, &photo.id).await;
+    let told = || receiver.metrics().contains("photometa.backlog.photos").then_some(());
+    receiver.wait("backlog", told, |()| true).await;
+    SessionServiceClient::new(replica.channel().await).who_am_i(of(A.as_admin(), pb::WhoAmIRequest {})).await.unwrap();
+    end(&mut replica);
+
+    assert_eq!(receiver.named(WHO_AM_I, 1).await.len(), 1);
+    assert_eq!(receiver.spans().into_iter().filter(|span| span.kind() == SpanKind::Client).collect::<Vec<_>>(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_customers_is_exported() {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let replica = sending_to(&receiver, &app, &[]);
