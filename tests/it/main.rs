@@ -65,4 +65,5 @@ mod timescale;
 mod tls;
 mod training;
 mod trouble;
+mod unseen;
 mod web;

@@ -2,7 +2,6 @@
 //! other replica when one is UNAVAILABLE sees nothing fail, nothing is lost, and nothing is there twice.
 //! PHOTOMETA_TEST_ROLLS asks for more than one roll.
 
-use std::error::Error as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +21,7 @@ use uuid::Uuid;
 use crate::cluster::{TestDatabase, connect};
 use crate::harness::{A, Authenticated, Bearer, detection, photo, token};
 use crate::replica::Replica;
+use crate::unseen::{was_never_sent, was_refused};
 
 /// Workers that call, and those that stream.
 const CALLERS: usize = 6;
@@ -71,6 +71,7 @@ impl Service {
             match call(self.one()).await {
                 Ok(answer) => return (answer.into_inner(), first),
                 Err(status) if is_unavailable(&status) || was_refused(&status) => {
+                    // That it was not carried out is seen in the next answer.
                     first &= was_refused(&status);
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -169,30 +170,8 @@ impl Service {
     }
 }
 
-/// UNAVAILABLE, or what tonic says of a call that was waiting for a connection when that was closed: it was never sent, and
-/// gRPC's other clients make it again by themselves.
 fn is_unavailable(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(found) = cause {
-        if found.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        cause = found.source();
-    }
-    status.code() == Code::Unavailable
-}
-
-/// What tonic says of a call that met a GOAWAY without an error: the server has not looked at it (RFC 9113, 6.8), and gRPC's
-/// other clients make it again by themselves. That it was not carried out is seen in the next answer.
-fn was_refused(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(found) = cause {
-        if let Some(error) = found.downcast_ref::<h2::Error>() {
-            return error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
-        }
-        cause = found.source();
-    }
-    false
+    status.code() == Code::Unavailable || was_never_sent(status)
 }
 
 /// Tells the clients that it is over, when it is dropped.

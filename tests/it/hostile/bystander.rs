@@ -1,6 +1,5 @@
 //! Somebody else, who only wants to be served: calls all the while, and is answered.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +7,10 @@ use std::time::{Duration, Instant};
 use photometa::pb;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use tokio::task::JoinHandle;
-use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::harness::Bearer;
+use crate::unseen::{was_never_sent, was_refused};
 
 /// How long an answer may take. Generous: many tests share the machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -31,8 +30,7 @@ impl Bystander {
         Self::call(channel, authorization, false)
     }
 
-    /// The same over connections that end. A call that finds its connection closed before it was sent is made again: gRPC asks
-    /// that of clients, and tonic's does not do it.
+    /// The same over connections that end: a call that the server has not seen is made again.
     pub fn reconnecting(channel: Channel, authorization: &str) -> Self {
         Self::call(channel, authorization, true)
     }
@@ -50,7 +48,7 @@ impl Bystander {
                 let call = photos.list_photos(pb::ListPhotosRequest::default());
                 let answer = tokio::time::timeout(DEADLINE, call).await;
                 match answer.unwrap_or_else(|_| panic!("call {calls} was not answered in {DEADLINE:?}")) {
-                    Err(status) if again && status.code() == Code::Cancelled && status.source().is_some() => continue,
+                    Err(status) if again && (was_never_sent(&status) || was_refused(&status)) => continue,
                     answer => answer.map(drop).unwrap(),
                 }
                 (calls, slowest) = (calls + 1, slowest.max(started.elapsed()));

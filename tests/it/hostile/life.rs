@@ -1,16 +1,20 @@
 //! How long connections last, and how many there may be: an end costs no call, and a crowd keeps nobody out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use photometa::pb;
 use photometa::server::{ConnectionLimits, Connections};
+use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::bystander::Bystander;
 use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
 use super::{WHO_AM_I, bystander};
-use crate::harness::{A, App, Bearer, reason, token};
+use crate::harness::{A, App, Bearer, photo, reason, token};
 use crate::ingest::{Ingest, items};
+use crate::unseen::{was_never_sent, was_refused};
 
 async fn start(limits: ConnectionLimits) -> App {
     App::start_behind(Connections { limits, ..Default::default() }).await
@@ -28,6 +32,32 @@ async fn acknowledged(mut ingest: Ingest) -> usize {
     let (acks, end) = ingest.rest().await;
     end.unwrap();
     acks.len()
+}
+
+/// Registers photos over a connection of its own, each call another one, until it is asked to end; answers how many it was told
+/// are stored.
+async fn uploader(app: &App, name: usize, ended: &Arc<AtomicBool>) -> JoinHandle<i64> {
+    let (authorization, ended) = (format!("Bearer {}", token(A.as_service())), Arc::clone(ended));
+    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let mut photos =
+        pb::photo_service_client::PhotoServiceClient::with_interceptor(channel, Bearer::new(&authorization));
+    tokio::spawn(async move {
+        let (mut calls, mut stored) = (0, 0);
+        while !ended.load(Ordering::Relaxed) {
+            let photo = photo(A.house, &format!("uploader-{name}/{calls}.jpg"));
+            let call = photos.create_photo(pb::CreatePhotoRequest { photo: Some(photo) });
+            match tokio::time::timeout(PATIENCE, call).await.expect("an answer in time") {
+                Ok(_) => stored += 1,
+                Err(status) => {
+                    assert!(was_never_sent(&status) || was_refused(&status), "call {calls} failed: {status:?}")
+                }
+            }
+            calls += 1;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        println!("connections of 300 ms: {calls} calls, {} of them unseen", calls - stored);
+        stored
+    })
 }
 
 /// Answers pings, as a client does, until the server closes.
@@ -72,16 +102,27 @@ async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
     let app = start(limits).await;
     let photo = app.photo(A, "site/1.jpg").await;
     let ingest = Ingest::open(&app, A.as_service()).await;
-    let somebody = Bystander::reconnecting(app.channel.clone(), &format!("Bearer {}", token(A.as_admin())));
+    let ended = Arc::<AtomicBool>::default();
+    let mut uploaders = Vec::new();
+    for name in 0..4 {
+        uploaders.push(uploader(&app, name, &ended).await);
+    }
 
-    // Through some ten connections, one after the other, and one that has reached its age long ago.
+    // Through some ten connections each, one after the other, and one that has reached its age long ago.
     for number in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         send(&ingest, number, &photo.id).await;
     }
 
     assert_eq!(acknowledged(ingest).await, 15);
-    somebody.end("connections of 300 ms").await;
+    ended.store(true, Ordering::Relaxed);
+    let mut told = 0;
+    for uploader in uploaders {
+        told += uploader.await.unwrap();
+    }
+    // What is there and nobody was told of would be a call whose answer was cut.
+    let stored = app.count("select count(*) from companycam_photos.photos where s3_key like 'uploader-%'").await;
+    assert!(told > 100 && stored == told, "{stored} photos are stored, {told} acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
