@@ -54,6 +54,19 @@ begin
 end
 $roles$;
 
+-- What a program that died had asked ends within seconds and frees what it holds, while it waits for a lock too. A value
+-- of yours stays. Left out where this role may not change photometa_app, or the server's system cannot tell.
+do $abandoned$
+begin
+    if not exists (select from pg_db_role_setting, unnest(setconfig) as setting
+                   where setrole = 'photometa_app'::regrole and setting like 'client_connection_check_interval=%') then
+        alter role photometa_app set client_connection_check_interval = '2s';
+    end if;
+exception when insufficient_privilege or invalid_parameter_value or unique_violation or internal_error then
+    null; -- the last two: another replica was first
+end
+$abandoned$;
+
 do $schema$
 begin
     if not exists (select from pg_namespace where nspname = 'companycam_photos') then

@@ -100,6 +100,7 @@ pub async fn examine(login: &Target, deployment: Deployment) -> Vec<Finding> {
         findings.push(Finding::warning("connection", message, fix));
     }
     findings.extend(caught("durability", server::durability(&client).await));
+    findings.extend(caught("abandoned statements", server::abandoned(&client).await));
     findings.extend(caught("connections", server::connections(&client, login, deployment).await));
     findings.extend(caught("clock", server::clock(&client).await));
     findings.extend(caught("login role", roles::login(&client).await));

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use photometa::db::Target;
 use photometa::pb;
+use photometa::pb::photo_service_client::PhotoServiceClient;
 use tonic::{Code, Request, Status};
 
 use crate::cluster::TestDatabase;
-use crate::harness::{A, App, details, photo, reason, skipped};
+use crate::harness::{A, App, Bearer, details, photo, reason, skipped, token};
 use crate::health::{blocked, lock_photos, until_blocked};
 use crate::program::Folder;
 use crate::random::asked;
+use crate::replica::Replica;
 use crate::standby::{Pair, Server};
 
 /// How long anything may take, on a busy machine too.
@@ -204,6 +206,31 @@ async fn writes_are_told_to_come_again_while_the_disk_is_full_and_reads_go_on() 
         i64::try_from(stored.len()).unwrap() + 2,
         "what was acknowledged, and nothing else"
     );
+}
+
+/// A program that was killed tells PostgreSQL nothing, and what waits for a lock does not see that its connection is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statement_goes_with_its_program_when_that_is_killed() {
+    let app = App::start().await;
+    let mut killed = Replica::start("killed", &[("PHOTOMETA_DATABASE_URL", &app.database.url("photometa_app"))], &[]);
+    killed.wait("ready", Replica::is_ready);
+    let authorization = Bearer::new(&format!("Bearer {}", token(A.as_admin())));
+    let mut photos = PhotoServiceClient::with_interceptor(killed.channel().await, authorization);
+    let locker = lock_photos(&app).await;
+    let call = tokio::spawn(async move {
+        let mut request = Request::new(pb::ListPhotosRequest::default());
+        request.set_timeout(10 * PATIENCE);
+        photos.list_photos(request).await
+    });
+    until_blocked(&app, 1).await;
+
+    killed.child.kill().unwrap();
+
+    let started = Instant::now();
+    until_blocked(&app, 0).await;
+    println!("a statement is gone {:?} after its program was killed", started.elapsed());
+    call.await.unwrap().unwrap_err();
+    drop(locker);
 }
 
 /// How long after its caller has gone, or its deadline has passed, a statement is still there: PHOTOMETA_TEST_CANCELS asks

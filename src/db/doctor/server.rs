@@ -75,6 +75,25 @@ pub(super) async fn durability(client: &Client) -> Result<Vec<Finding>, Error> {
     Ok(vec![Finding::warning("durability", message, "turn it on in postgresql.conf, unless the data may be lost")])
 }
 
+/// Whether a session sees that the program behind it has died, while it waits.
+pub(super) async fn abandoned(client: &Client) -> Result<Vec<Finding>, Error> {
+    let row = client
+        .query_one(
+            "select current_setting('client_connection_check_interval') as interval, session_user::text as login",
+            &[],
+        )
+        .await?;
+    let (interval, login): (&str, &str) = (row.try_get("interval")?, row.try_get("login")?);
+    Ok(vec![if interval == "0" {
+        let message =
+            "what a program that was killed had asked goes on until its deadline, with all the locks it holds";
+        let fix = format!("alter role {login} set client_connection_check_interval = '2s'");
+        Finding::warning("abandoned statements", message, fix)
+    } else {
+        Finding::ok("abandoned statements", format!("PostgreSQL looks for who asked every {interval} while it works"))
+    }])
+}
+
 pub(super) async fn connections(
     client: &Client,
     login: &Target,

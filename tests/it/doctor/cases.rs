@@ -332,6 +332,12 @@ pub const CASES: &[Case] = &[
         "tenancy",
         "org_admin is a role that may switch triggers off",
     ),
+    doubt(
+        "alter role photometa_app set client_connection_check_interval = 0",
+        "alter role photometa_app reset client_connection_check_interval",
+        "abandoned statements",
+        "what a program that was killed had asked goes on",
+    ),
     role(
         "alter role photometa_app set app.org_id = 'a0000000-0000-4000-8000-000000000001'",
         "alter role photometa_app reset app.org_id",
