@@ -16,6 +16,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::chance;
 use crate::pb::ErrorReason;
+use crate::seldom::Seldom;
 use driver::is_race;
 pub use driver::lost;
 use planned::SILENT;
@@ -30,6 +31,8 @@ pub const DOMAIN: &str = "photometa.v1";
 const MAX_TEXT: usize = 512;
 /// Most bytes of a status's violations.
 const MAX_TOLD: usize = 3 * 1024;
+/// In an outage each call could have a line.
+static UNREACHED: Seldom = Seldom::new();
 
 /// One broken field rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,7 +323,10 @@ impl From<Error> for Status {
                 later(Code::ResourceExhausted, ErrorReason::Overloaded, message, 200)
             }
             Error::DatabaseUnavailable(cause) => {
-                tracing::warn!(%cause, "the database cannot be reached");
+                match UNREACHED.again() {
+                    Some(times) => tracing::warn!(%cause, others = times - 1, "the database cannot be reached"),
+                    None => tracing::debug!(%cause, "the database cannot be reached"),
+                }
                 let message = "the database cannot be reached; retry later";
                 later(Code::Unavailable, ErrorReason::DatabaseUnavailable, message, 500)
             }

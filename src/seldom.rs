@@ -11,6 +11,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
+    /// Nothing has happened so far.
+    pub const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
     /// It has happened. Answers how often since the last line, when it is time for another one.
     pub fn again(&self) -> Option<u64> {
         self.again_at(Instant::now())

@@ -181,13 +181,18 @@ async fn verify_asks_once_for_a_name_that_is_wrong_and_says_so_each_time() {
     let (asked, started) = (issuer.asked(), Instant::now());
 
     let mut calls = 0;
-    while started.elapsed() < Duration::from_millis(800) {
+    loop {
         assert_eq!(why(&verifier, &wrong).await, UNKNOWN);
+        // It may be asked again a second after the last time. Counted first: the clock may jump on a busy machine.
+        let (asked, elapsed) = (issuer.asked(), started.elapsed());
+        if elapsed > Duration::from_millis(800) {
+            break;
+        }
+        assert_eq!(asked, 2);
         calls += 1;
     }
 
-    assert!(calls > 10);
-    assert_eq!((asked, issuer.asked()), (2, 2));
+    assert!(asked == 2 && calls > 10, "asked {asked} times, and {calls} calls");
 }
 
 #[tokio::test]

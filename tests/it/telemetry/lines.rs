@@ -1,13 +1,17 @@
 //! Lines of the log: whose call they are about, and in which trace.
 
+use std::time::Instant;
+
 use photometa::pb;
+use photometa::pb::photo_service_client::PhotoServiceClient;
 use photometa::pb::session_service_client::SessionServiceClient;
 use serde_json::Value;
 
 use super::receiver::Receiver;
 use super::traces::{CALLER, TRACE, WHO_AM_I, hex};
 use super::{end, of, sending_to};
-use crate::harness::{A, App};
+use crate::harness::{A, App, reason};
+use crate::health::{allow, throw_out};
 use crate::replica::Replica;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,4 +59,27 @@ async fn lines_of_the_log_name_the_request_and_its_trace_sampled_or_not() {
         end(&mut replica);
         assert_eq!(exported().count(), usize::from(sampled) + usize::from(alone));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_an_outage_refuses_are_counted_and_not_a_line_each() {
+    let app = App::start().await;
+    let url = app.database.url("photometa_app");
+    let mut replica = Replica::start("outage", &[("PHOTOMETA_DATABASE_URL", &url)], &[]);
+    replica.wait("ready", Replica::is_ready);
+    let mut photos = PhotoServiceClient::new(replica.channel().await);
+    allow(&app, false).await;
+    throw_out(&app).await;
+    let started = Instant::now();
+
+    for _ in 0..30 {
+        let refused = photos.list_photos(of(A.as_admin(), pb::ListPhotosRequest::default())).await.unwrap_err();
+        assert_eq!(reason(&refused), "DATABASE_UNAVAILABLE");
+    }
+
+    let most = 1 + started.elapsed().as_secs() / 10;
+    allow(&app, true).await;
+    let log = replica.log();
+    let lines = log.lines().filter(|line| line.contains("the database cannot be reached") && line.contains("others"));
+    assert!((1..=most).contains(&u64::try_from(lines.count()).unwrap()), "{log}");
 }
