@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use futures_util::future::{MaybeDone, maybe_done};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
@@ -39,6 +40,9 @@ struct State {
     caller: Caller,
     access: Access,
     length: Length,
+    /// Whose statement is next: they are sent in the order in which they were asked for, also when an earlier one is prepared
+    /// first and a later one need not be.
+    next: Mutex<()>,
     /// Statements that were sent, or could not be.
     sent: AtomicUsize,
     failed: AtomicBool,
@@ -62,8 +66,8 @@ impl Tx {
     pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length) -> Self {
         let [failed, ending, refused] = std::array::from_fn(|_| AtomicBool::new(false));
         let sent = AtomicUsize::new(0);
-        let flight = OnceLock::new();
-        Self(Arc::new(State { flight, lease, caller: caller.clone(), access, length, sent, failed, ending, refused }))
+        let (flight, next, caller) = (OnceLock::new(), Mutex::new(()), caller.clone());
+        Self(Arc::new(State { flight, lease, caller, access, length, next, sent, failed, ending, refused }))
     }
 
     /// The tenant: `$1` of every statement. Row security would do without; the planner is better with.
@@ -135,6 +139,7 @@ impl Tx {
     }
 
     async fn run(&self, sql: &impl Text, params: &Params<'_>) -> Result<Vec<Row>> {
+        let next = self.0.next.lock().await;
         let client = self.0.lease.client();
         // Cached after its first use on this connection. It needs no table rights, so it may run outside.
         if client.statement_cache.size() >= MAX_PREPARED {
@@ -154,7 +159,7 @@ impl Tx {
             0 => Some(self.context(sql.planner())),
             _ => Some(sql.planner().trim_start_matches("; ").to_owned()).filter(|planner| !planner.is_empty()),
         };
-        self.fly(&statement, params, (earlier == 0, context), last).await
+        self.fly(&statement, params, (earlier == 0, context), last, next).await
     }
 
     /// BEGIN before the first statement, what is to be set for this one, the statement and, behind the last one, the end:
@@ -165,6 +170,7 @@ impl Tx {
         params: &Params<'_>,
         (first, context): (bool, Option<String>),
         last: bool,
+        next: MutexGuard<'_, ()>,
     ) -> Result<Vec<Row>> {
         let client = self.0.lease.client();
         let begin = match self.0.access {
@@ -191,6 +197,7 @@ impl Tx {
             self.0.ending.store(end != "rollback", Ordering::Relaxed);
             send(ended.as_mut()).await;
         }
+        drop(next);
 
         let begun = if first { answer(begun).await } else { Ok(()) };
         let opened = if context.is_some() { begun.and(answer(opened).await) } else { begun };

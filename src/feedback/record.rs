@@ -93,7 +93,7 @@ impl Desk {
         let (all, full) = (ids(|_| true), ids(|new| new.shown || new.refers()));
         let retracted = ids(|new| new.retracts.is_some());
         let chosen: Vec<_> = news.iter().filter(|new| new.id_chosen).map(|new| new.id).collect();
-        // Made before anything is awaited, and so sent in this order: what is read behind the lock is what stands.
+        // Sent in this order: what is read behind the lock is what stands.
         let known = async { if chosen.is_empty() { Ok(HashMap::new()) } else { query::known(tx, &chosen).await } };
         let answers = async {
             if retracted.is_empty() { Ok(HashMap::new()) } else { query::answers(tx, &retracted, None).await }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
+use futures_util::future::{join, try_join};
 use photometa::auth::{Caller, Role, Term};
 use photometa::db::{Access, Db, Params, PoolSettings, Sql, Tx};
 use photometa::error::{Error, Result};
@@ -83,4 +83,23 @@ async fn together_commits_nothing_when_a_statement_is_missing() {
 
     assert!(matches!(outcome, Err(Error::Internal(_))), "{outcome:?}");
     assert_eq!(left, 0);
+}
+
+const SAY: Sql = Sql::new("SAY", ["select set_config('app.said', 'first', true)"; 4]);
+const HEARD: Sql = Sql::new("HEARD", ["select current_setting('app.said', true)"; 4]);
+
+#[tokio::test]
+async fn statements_are_sent_in_the_order_in_which_they_are_asked_for_whichever_is_prepared() {
+    let database = TestDatabase::clone_template().await;
+    let db = Db::new(database.app(), PoolSettings::new(1, Duration::from_secs(5))).unwrap();
+    let ask = async |tx: Tx| tx.query_one(&HEARD, &[]).await.map(drop);
+    db.scoped(&administrator(), Access::Read, ask).await.unwrap();
+
+    let both = async |tx: Tx| {
+        let (_, heard) = try_join(tx.query_one(&SAY, &[]), tx.query_one(&HEARD, &[])).await?;
+        Ok(heard.try_get::<_, Option<String>>(0).unwrap())
+    };
+    let heard = db.scoped(&administrator(), Access::Read, both).await.unwrap();
+
+    assert_eq!(heard.as_deref(), Some("first"));
 }
