@@ -1,7 +1,6 @@
 //! TLS to PostgreSQL: who is let in, who is refused and with which words, and that a statement is cancelled through it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -16,6 +15,7 @@ use tokio_postgres::Client;
 use crate::cluster::TestDatabase;
 use crate::harness::{A, App, SECRET};
 use crate::health::until_blocked;
+use crate::port;
 use crate::program::Folder;
 use crate::replica::Replica;
 use crate::standby::Server;
@@ -71,7 +71,7 @@ impl Networked {
             fs::set_permissions(cluster.join(name), fs::Permissions::from_mode(0o600)).unwrap();
             chown(cluster.join(name), Some(owner.uid()), Some(owner.gid())).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let mut command = Command::new(binary);
         command.arg("-D").arg(&cluster).current_dir("/").stdin(Stdio::null());
         let directories = format!("unix_socket_directories={}", socket.display());

@@ -59,10 +59,10 @@ pub async fn throw_out(app: &App) {
     app.postgres.batch_execute(left).await.unwrap();
 }
 
-/// Ends the sessions of the service alone, and waits until they have ended.
-async fn end_its_sessions(app: &App) {
+/// Ends the session of the service that waits for a lock, and waits until it has ended. Not another one, which would be next.
+async fn end_its_session(app: &App) {
     let its = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
-               where datname = current_database() and application_name = 'photometa'";
+               where datname = current_database() and application_name = 'photometa' and wait_event_type = 'Lock'";
     app.postgres.batch_execute(its).await.unwrap();
 }
 
@@ -148,7 +148,7 @@ async fn read_whose_connection_dies_is_run_again() {
     let (photos, ()) = tokio::join!(list(&app), async {
         for _ in 0..2 {
             until_blocked(&app, 1).await;
-            end_its_sessions(&app).await;
+            end_its_session(&app).await;
         }
         until_blocked(&app, 1).await;
         drop(locker);
@@ -165,7 +165,7 @@ async fn call_whose_connections_die_again_and_again_answers_unavailable_and_the_
     let (photos, ()) = tokio::join!(list(&app), async {
         for _ in 0..3 {
             until_blocked(&app, 1).await;
-            end_its_sessions(&app).await;
+            end_its_session(&app).await;
         }
     });
     drop(locker);

@@ -43,6 +43,7 @@ mod paging;
 mod pgbouncer;
 mod photo;
 mod plan;
+mod port;
 mod positions;
 mod program;
 mod provisioning;

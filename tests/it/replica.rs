@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
-use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
 use crate::harness::SECRET;
+use crate::port;
 use crate::program::{Folder, photometa};
 
 /// `photometa serve` on a port of its own; killed when dropped.
@@ -28,7 +28,7 @@ impl Replica {
     pub fn start(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
         fs::create_dir_all(&folder.0).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = port::address();
         let address = folder.0.join("address").to_str().unwrap().to_owned();
         Self::run(folder, free, urls, &[&["--address-file", &address], arguments].concat())
     }
@@ -43,7 +43,7 @@ impl Replica {
     pub fn start_with(name: &str, urls: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
         fs::create_dir_all(&folder.0).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = port::address();
         Self::run(folder, free, urls, arguments)
     }
 

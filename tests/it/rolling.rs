@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::cluster::{TestDatabase, connect};
 use crate::harness::{A, Authenticated, Bearer, detection, photo, token};
+use crate::port;
 use crate::replica::Replica;
 use crate::unseen::{was_never_sent, was_refused};
 
@@ -193,8 +194,7 @@ async fn replicas_that_are_replaced_one_after_the_other_fail_no_call() {
     let rolls = std::env::var("PHOTOMETA_TEST_ROLLS").map_or(1, |rolls| rolls.parse().unwrap());
     let database = TestDatabase::clone_template().await;
     let url = database.url("photometa_app");
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut replicas = [free(), free()].map(|address| start(address, &url));
+    let mut replicas = [port::address(), port::address()].map(|address| start(address, &url));
     for replica in &mut replicas {
         replica.wait("ready", Replica::is_ready);
     }

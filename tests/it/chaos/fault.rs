@@ -113,6 +113,13 @@ impl Fault {
                 let pids: Vec<i32> = rows.iter().map(|row| row.try_get(0).unwrap()).collect();
                 if !pids.is_empty() {
                     signal("-KILL", &[random.pick(&pids).unsigned_abs()]);
+                    // PostgreSQL ends all others when it learns of it: that is this fault, and not what comes next.
+                    let ended = async {
+                        while !admin.is_closed() {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                    };
+                    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("PostgreSQL learns of it");
                 }
             }
             Self::PostgresRestarted => {

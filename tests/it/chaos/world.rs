@@ -1,7 +1,6 @@
 //! The parts: a durable PostgreSQL, the program, and the lines to both.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use tokio_postgres::Client;
 
 use super::proxy::Proxy;
 use crate::harness::SECRET;
+use crate::port;
 use crate::program::{Folder, photometa};
 use crate::standby::Server;
 
@@ -58,7 +58,7 @@ impl World {
         let folder = Folder::made("world");
         let name = format!(".s.PGSQL.{}", postgres.running().port());
         let to_database = Proxy::unix(&folder.0.join(&name), postgres.running().socket_dir().join(&name));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let (to_program, entrance) = Proxy::tcp(port).await;
         let program = program(&folder, &postgres, port);
         let mut world = Self { postgres, program, to_database, to_program, port, entrance, folder };

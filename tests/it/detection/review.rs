@@ -184,7 +184,7 @@ async fn delete_detections_by_model_goes_on_where_its_time_was_up() {
     let request = pb::DeleteDetectionsByModelRequest { model_version: "cracks-1".to_owned(), ..Default::default() };
     let timed = || {
         let mut timed = tonic::Request::new(request.clone());
-        timed.set_timeout(std::time::Duration::from_secs(2));
+        timed.set_timeout(std::time::Duration::from_secs(6));
         timed
     };
     let late = app.detections(A.as_service()).delete_detections_by_model(timed()).await.unwrap_err();

@@ -64,11 +64,11 @@ async fn deadline_ends_the_stream_and_its_statement() {
     let client = app.detections(A.as_service());
 
     let started = Instant::now();
-    let mut idle = Ingest::open_with(client.clone(), Some(Duration::from_millis(800))).await.unwrap();
+    let mut idle = Ingest::open_with(client.clone(), Some(Duration::from_secs(3))).await.unwrap();
     idle.send(vec![item(1, &photo.id)]).await;
     let (acks, end) = idle.rest().await;
     assert_eq!((sequences(&acks), told(end)), (vec![1], (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())));
-    assert!((700..3000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!((2900..8000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 
     let locker = lock_photos(&app).await;
     let mut busy = Ingest::open_with(client, Some(Duration::from_millis(800))).await.unwrap();
@@ -85,7 +85,7 @@ async fn deadline_ends_the_stream_and_its_statement() {
 async fn limit_of_the_server_is_for_each_statement_and_not_for_the_stream() {
     let app = App::start().await;
     let photo = app.photo(A, "site/1.jpg").await;
-    let channel = serve(app.database.app(), Duration::from_millis(400)).await;
+    let channel = serve(app.database.app(), Duration::from_secs(2)).await;
     let bearer = Bearer::new(&format!("Bearer {}", token(A.as_service())));
     let client = DetectionServiceClient::new(InterceptedService::new(channel, bearer));
     let mut ingest = loop {
@@ -105,7 +105,7 @@ async fn limit_of_the_server_is_for_each_statement_and_not_for_the_stream() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(locker);
         assert_eq!(sequences(&ingest.acks(1).await), [number]);
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
     }
     let _locker = lock_photos(&app).await;
     ingest.send(vec![item(3, &photo.id)]).await;
@@ -121,7 +121,7 @@ async fn stream_ends_when_its_credential_does() {
     let photo = app.photo(A, "site/1.jpg").await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let who = A.as_service();
-    let claims = Claims { sub: who.subject, org: who.organization, role: who.role, exp: now + 1, iss: None, aud: None };
+    let claims = Claims { sub: who.subject, org: who.organization, role: who.role, exp: now + 3, iss: None, aud: None };
     let client = DetectionServiceClient::new(app.with_authorization(&format!("Bearer {}", sign(&claims))));
 
     let started = Instant::now();
@@ -130,7 +130,7 @@ async fn stream_ends_when_its_credential_does() {
     let (acks, end) = ingest.rest().await;
 
     assert_eq!((acks.len(), told(end)), (3, (Code::Unauthenticated, "CREDENTIAL_EXPIRED".to_owned())));
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
