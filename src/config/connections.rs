@@ -10,8 +10,8 @@ use super::positive;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connections")]
 pub struct Connections {
-    /// Most connections at once. More are closed as they come, unless older ones have not made a call yet: then those
-    /// go. Cut to what the limit of open files leaves.
+    /// Most connections at once. More are closed as they come, unless older ones have not shown a credential yet:
+    /// then those go. Cut to what the limit of open files leaves.
     #[arg(long, env = "PHOTOMETA_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
     pub max_connections: u32,
 

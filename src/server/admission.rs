@@ -5,6 +5,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::Peer;
 use crate::config::Limits;
 use crate::contract;
 use crate::error::{Error, Result};
@@ -14,11 +17,25 @@ use crate::telemetry::{Held, metrics};
 /// Who holds permits together: an organization, the operators (nil), or all whose credential is refused.
 pub(super) type Tenant = Option<OrganizationId>;
 
+/// Most calls at once to reflection, of all connections: anybody may make them, and their answers are large.
+const REFLECTIONS: usize = 64;
+
 /// The permits of a process: one for each call, one for each stream.
 #[derive(Debug)]
 pub(super) struct Admission {
     calls: Arc<Gate>,
     streams: Arc<Gate>,
+    reflections: Arc<Semaphore>,
+}
+
+/// What a call that came in holds until its end.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, and never read")]
+pub(super) enum Pass {
+    /// A permit of its organization's.
+    Ours(Permit),
+    /// For what anybody may call: of its connection's, and of reflection's.
+    Anybodys(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl Admission {
@@ -28,7 +45,19 @@ impl Admission {
         Self {
             calls: gate("call", limits.max_concurrent_calls),
             streams: gate("stream", limits.max_concurrent_streams),
+            reflections: Arc::new(Semaphore::new(REFLECTIONS)),
         }
+    }
+
+    /// Lets a call to health or reflection in. They hold none of the permits, so that they answer always; what one connection,
+    /// and all of reflection, can have of them is bounded.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub(super) fn anybodys(&self, peer: &Peer, rpc: &str) -> Result<Pass> {
+        let own = peer.as_anybody().ok_or(Error::Overloaded)?;
+        let reflection = rpc.starts_with("grpc.reflection.").then(|| Arc::clone(&self.reflections).try_acquire_owned());
+        Ok(Pass::Anybodys(own, reflection.transpose().map_err(|_| Error::Overloaded)?))
     }
 
     /// The permits for an RPC.

@@ -1,4 +1,4 @@
-//! What surrounds the body of every answer: its call's permit is held until its end, a panic inside becomes INTERNAL, and
+//! What surrounds the body of every answer: its call's pass is held until its end, a panic inside becomes INTERNAL, and
 //! when the drain's time is over it ends as DRAINING. tower-http's CatchPanic covers neither: it ends with the headers.
 
 use std::future::Future;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::admission::Permit;
+use super::admission::Pass;
 use super::observed::Observed;
 use crate::error::Error;
 use crate::panics;
@@ -22,7 +22,7 @@ use crate::streaming::told;
 /// The body of an answer.
 pub(super) struct Guarded {
     inner: Body,
-    permit: Option<Permit>,
+    pass: Option<Pass>,
     cut: watch::Receiver<bool>,
     /// Made when there is something to wait for.
     cutting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -31,9 +31,9 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Holds `permit` until the end, which comes early when `cut` says so.
-    pub(super) fn new(inner: Body, permit: Option<Permit>, cut: watch::Receiver<bool>, observed: Observed) -> Self {
-        Self { inner, permit, cut, cutting: None, observed, ended: false }
+    /// Holds `pass` until the end, which comes early when `cut` says so.
+    pub(super) fn new(inner: Body, pass: Option<Pass>, cut: watch::Receiver<bool>, observed: Observed) -> Self {
+        Self { inner, pass, cut, cutting: None, observed, ended: false }
     }
 
     /// Looks whether a frame is the last one, and what it says.
@@ -48,7 +48,7 @@ impl Guarded {
     fn end(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.ended = true;
         self.inner = Body::empty();
-        self.permit = None;
+        self.pass = None;
         let (status, mut trailers) = (Status::from(error), HeaderMap::new());
         self.observed.ends(&status);
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))

@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, Pass};
 use super::connection::Peer;
 use super::guard::Guarded;
 use super::observed::Observed;
@@ -95,8 +95,7 @@ struct Admitted {
     request: Request<Body>,
     deadline: Instant,
     written: Written,
-    /// Health and reflection need none.
-    permit: Option<Permit>,
+    pass: Pass,
 }
 
 impl<S> Service<Request<Body>> for Call<S>
@@ -129,7 +128,7 @@ where
             let admitted = settings.admit(request, &rpc, started).await;
             let cut = settings.cut;
             let mut written = Written::default();
-            let (mut response, permit) = match admitted {
+            let (mut response, pass) = match admitted {
                 Err(error) => (Status::from(error).into_http(), None),
                 Ok(call) => {
                     observed.admitted = true;
@@ -144,7 +143,7 @@ where
                         },
                         () = told(cut.clone()) => Err(Error::Draining),
                     };
-                    (ended.unwrap_or_else(|error| Status::from(error).into_http()), call.permit)
+                    (ended.unwrap_or_else(|error| Status::from(error).into_http()), Some(call.pass))
                 }
             };
             response.headers_mut().insert(REQUEST_ID, id);
@@ -152,7 +151,7 @@ where
                 response.headers_mut().insert(lsn::HEADER, position);
             }
             observed.ends_by(response.headers());
-            Ok(response.map(|body| Body::new(Guarded::new(body, permit, cut, observed))))
+            Ok(response.map(|body| Body::new(Guarded::new(body, pass, cut, observed))))
         };
         Box::pin(answer.instrument(log).with_context(trace))
     }
@@ -161,7 +160,7 @@ where
 impl CallLayer {
     /// Lets a call in, by what stands in its metadata: nothing of its message was read.
     async fn admit(&self, mut request: Request<Body>, rpc: &str, started: Instant) -> Result<Admitted> {
-        // Health and reflection answer always.
+        // What anybody may call answers always.
         let ours = rpc.starts_with(OURS);
         if ours && !*self.prepared.borrow() {
             return Err(Error::SchemaPending);
@@ -204,14 +203,20 @@ impl CallLayer {
             caller(&claims, rpc.to_owned(), deadline, term)
         });
         let tenant = found.as_ref().ok().map(|caller| caller.organization);
-        let permit = gate.map(|gate| gate.enter(tenant)).transpose()?;
+        let pass = match gate {
+            Some(gate) => Pass::Ours(gate.enter(tenant)?),
+            None => self.admission.anybodys(&peer, rpc)?,
+        };
         // A message costs memory, which is not for everybody. That there is no such RPC is no secret.
         if let Some(problem) = found.as_ref().err().filter(|_| contract::has(rpc)) {
             return Err(Error::Credential(*problem));
         }
+        if found.is_ok() {
+            peer.is_known();
+        }
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
         request.extensions_mut().insert(Credential(found));
-        Ok(Admitted { request, deadline, written, permit })
+        Ok(Admitted { request, deadline, written, pass })
     }
 }
 

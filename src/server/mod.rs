@@ -27,6 +27,9 @@ use crate::{MAX_REQUEST_BYTES, detection, feedback, organization, pb, photo, pro
 
 use web::WebLayer;
 
+/// Largest message to health and reflection, which anybody may send: a name.
+const ANYBODYS_BYTES: usize = 4096;
+
 pub use admin::Condition;
 pub use connection::{ConnectionLimits, Connections, Tls};
 
@@ -97,8 +100,9 @@ pub async fn serve(parts: Parts, listener: TcpListener, stop: impl Future<Output
     let (streams, cut) = (watch::Sender::new(false), watch::Sender::new(false));
     let bounds = Bounds { draining: streams.subscribe(), idle: limits.stream_idle_timeout };
     let calls = layer::CallLayer::new(verifier, request_timeout, &limits, prepared, cut.subscribe());
-    let routes = services(Routes::new(health), &db, &pages, &bounds);
-    let routes = routes.add_service(reflection_v1).add_service(reflection_v1alpha);
+    let routes = services(Routes::new(health.max_decoding_message_size(ANYBODYS_BYTES)), &db, &pages, &bounds)
+        .add_service(reflection_v1.max_decoding_message_size(ANYBODYS_BYTES))
+        .add_service(reflection_v1alpha.max_decoding_message_size(ANYBODYS_BYTES));
 
     // gRPC-Web becomes gRPC; then ids, permits, deadline, credential, and a reason on every refusal.
     let web = WebLayer::of(&web);

@@ -1,6 +1,7 @@
 //! Clients that mean harm, or are broken: slow, half-open, many, flooding, lying. Each is bounded, and somebody else is
 //! served all the while. PHOTOMETA_TEST_HOSTILE_CONNECTIONS asks for other than 300 connections at once.
 
+mod anybody;
 mod bodies;
 mod bystander;
 mod crowd;

@@ -69,6 +69,8 @@ pub(super) async fn live<IO, S>(
     // Streams end by themselves a little earlier than they would be cut, with all that they have to say.
     let last = limits.grace.saturating_sub(LAST_WORDS.min(limits.grace / 4));
     peer.ends = Instant::now().checked_add(age).and_then(|told| told.checked_add(last));
+    let place = place.map(Arc::new);
+    peer.place = place.as_ref().map(Arc::downgrade).unwrap_or_default();
     let calls = Arc::new(Calls { place, state: Mutex::new((0, Instant::now())) });
     let entrance = Entrance { service, peer, calls: Arc::clone(&calls) };
     match protocol {
@@ -121,7 +123,7 @@ async fn last_until_its_end(
 ) {
     let mut until = pin!(tokio::time::sleep(age));
     let mut idle = pin!(tokio::time::sleep(limits.idle));
-    let mut told = false;
+    let (mut told, mut idled) = (false, None::<Instant>);
     loop {
         tokio::select! {
             ended = &mut connection => {
@@ -137,6 +139,11 @@ async fn last_until_its_end(
                 until.as_mut().reset((Instant::now() + limits.grace).into());
             }
             () = &mut until => {
+                // A call may have crossed what it was told, and is not idle.
+                if let Some(since) = idled.take().filter(|_| calls.idle_since().is_none()) {
+                    until.as_mut().reset((since + limits.grace).into());
+                    continue;
+                }
                 if told {
                     tracing::debug!(peer = ?address, "a connection is ended with the calls that still ran");
                     return;
@@ -148,7 +155,7 @@ async fn last_until_its_end(
             () = &mut idle, if !told => match calls.idle_since() {
                 Some(since) if since.elapsed() >= limits.idle => {
                     connection.as_mut().graceful_shutdown();
-                    told = true;
+                    (told, idled) = (true, Some(Instant::now()));
                     // Nothing runs that would be worth waiting for.
                     until.as_mut().reset((Instant::now() + limits.grace.min(limits.pong)).into());
                 }
@@ -201,15 +208,12 @@ fn about(time: Duration) -> Duration {
 
 /// The calls of a connection: how many run, and since when none does.
 struct Calls {
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
     state: Mutex<(usize, Instant)>,
 }
 
 impl Calls {
     fn begin(self: &Arc<Self>) -> Running {
-        if let Some(place) = &self.place {
-            place.prove();
-        }
         self.state.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
         Running(Arc::clone(self))
     }

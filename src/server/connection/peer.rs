@@ -1,31 +1,45 @@
 //! Who is at the other end: an address and, with mutual TLS, a certificate.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use x509_cert::Certificate as Parsed;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::identities::Identity;
+use super::room::Place;
 use super::tls::Material;
 use crate::auth::Role;
 use crate::auth::token::Claims;
 use crate::digest::sha256;
 use crate::error::CredentialProblem;
 
+/// Most calls of a connection at once to health and reflection, which anybody may make.
+const ANYBODYS: usize = 16;
+
 /// The other end of a connection; with every request of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(in crate::server) struct Peer {
     /// None for this process itself.
     pub(super) address: Option<SocketAddr>,
     /// When streams should end by themselves, because the connection does soon.
     pub(in crate::server) ends: Option<Instant>,
+    /// Its place in the room; none for this process itself.
+    pub(super) place: Weak<Place>,
+    anybodys: Arc<Semaphore>,
     certified: Option<Arc<Certified>>,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        let anybodys = Arc::new(Semaphore::new(ANYBODYS));
+        Self { address: None, ends: None, place: Weak::new(), anybodys, certified: None }
+    }
 }
 
 /// A certificate that an authority of ours has signed, and what it stands for today.
@@ -44,6 +58,18 @@ impl Peer {
     /// With one, which is verified, and what certificates stand for.
     pub(super) fn certified(self, certificate: Certificate, current: watch::Receiver<Arc<Material>>) -> Self {
         Self { certified: Some(Arc::new(Certified { certificate, current })), ..self }
+    }
+
+    /// A credential has come through it that is one.
+    pub(in crate::server) fn is_known(&self) {
+        if let Some(place) = self.place.upgrade() {
+            place.prove();
+        }
+    }
+
+    /// The right to make a call that anybody may make; none when it has as many as it may have.
+    pub(in crate::server) fn as_anybody(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.anybodys).try_acquire_owned().ok()
     }
 
     /// What the certificate stands for, as a token would say it: nothing for somebody without one, or one that nobody

@@ -1,5 +1,5 @@
-//! How many connections there is room for, and who goes when there is none: a newcomer, which has not made a call yet,
-//! rather than whoever has. So strangers who only connect keep nobody out.
+//! How many connections there is room for, and who goes when there is none: a newcomer, which has not shown a credential yet,
+//! rather than whoever has. So strangers keep nobody out, whether they only connect or call too.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +92,7 @@ pub(in crate::server) struct Place {
 }
 
 impl Place {
-    /// It has made a call, and is no newcomer any more.
+    /// It has shown a credential, and is no newcomer any more.
     pub(in crate::server) fn prove(&self) {
         if !self.proven.swap(true, Ordering::Relaxed) {
             self.room.state().newcomers.remove(&self.number);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn enter_leaves_those_in_peace_who_have_made_a_call() {
+    fn enter_leaves_those_in_peace_who_have_shown_a_credential() {
         let room = Room::new(4);
         let proven: Vec<_> = (0..3).map(|_| room.enter().unwrap()).inspect(Place::prove).collect();
         let newcomer = room.enter().unwrap();
@@ -148,7 +148,7 @@ mod tests {
         assert!(told_to_go(&newcomer));
         assert!(!proven.iter().any(told_to_go));
         other.prove();
-        assert!(room.enter().is_none(), "all four have made a call");
+        assert!(room.enter().is_none(), "all four have shown one");
         drop(proven);
         assert!(room.enter().is_some());
     }

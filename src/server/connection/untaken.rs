@@ -16,6 +16,10 @@ use tonic::body::Body;
 
 use super::life::Running;
 
+/// Most bytes of an answer that are given away at once. Whoever sends them asks for a byte of the client's window, takes a whole
+/// piece for it, and keeps that where nobody watches it.
+const PIECE: usize = 16 * 1024;
+
 tokio::task_local! {
     /// The answer of the call that this task is.
     static READY: Arc<Ready>;
@@ -74,17 +78,23 @@ impl Calls {
 /// The body of an answer; its call runs until it is gone.
 pub(super) struct Answer {
     body: Body,
+    /// What of its last frame was not asked for yet.
+    rest: Bytes,
     _running: Running,
 }
 
 impl Answer {
     /// Of a call that runs.
     pub(super) fn new(body: Body, running: Running) -> Self {
-        let answer = Self { body, _running: running };
+        let answer = Self { body, rest: Bytes::new(), _running: running };
         if !hyper::body::Body::is_end_stream(&answer) {
             tell(Some(Instant::now()));
         }
         answer
+    }
+
+    fn piece(&mut self) -> Bytes {
+        self.rest.split_to(PIECE.min(self.rest.len()))
     }
 }
 
@@ -106,17 +116,35 @@ impl hyper::body::Body for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = if self.rest.is_empty() {
+            Pin::new(&mut self.body).poll_frame(cx).map_ok(|frame| {
+                frame.into_data().map_or_else(
+                    |other| other,
+                    |data| {
+                        self.rest = data;
+                        Frame::data(self.piece())
+                    },
+                )
+            })
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(self.piece()))))
+        };
         // Whoever asks has taken what was before; there may be nothing yet that could be taken.
         tell(frame.is_ready().then(Instant::now));
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, hint) = (u64::try_from(self.rest.len()).unwrap_or(u64::MAX), self.body.size_hint());
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower().saturating_add(rest));
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper.saturating_add(rest));
+        }
+        whole
     }
 }

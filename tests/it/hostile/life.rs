@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use super::bystander::Bystander;
-use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
+use super::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
 use super::{WHO_AM_I, bystander};
 use crate::harness::{A, App, Bearer, photo, reason, token};
+use crate::health::{lock_photos, until_blocked};
 use crate::ingest::{Ingest, items};
 use crate::unseen::{was_never_sent, was_refused};
 
@@ -24,6 +25,23 @@ async fn start(limits: ConnectionLimits) -> App {
 async fn send(ingest: &Ingest, number: i64, photo_id: &str) {
     let message = pb::IngestDetectionsRequest { items: items(number..number + 1, photo_id) };
     ingest.messages.as_ref().unwrap().send(message).await.expect("the stream is open");
+}
+
+/// A photo and a stream over connections of which each may end at any moment: what was not seen is called again.
+async fn opened(app: &App) -> (String, Ingest) {
+    let request = pb::CreatePhotoRequest { photo: Some(photo(A.house, "site/1.jpg")) };
+    let stored = again(async || app.photos(A.as_service()).create_photo(request.clone()).await).await;
+    let ingest = again(async || Ingest::open_with(app.detections(A.as_service()), None).await).await;
+    (stored.into_inner().photo.unwrap().id, ingest)
+}
+
+async fn again<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(status) => assert!(was_never_sent(&status) || was_refused(&status), "{status:?}"),
+        }
+    }
 }
 
 /// Ends a stream, and answers how many items were acknowledged.
@@ -100,8 +118,7 @@ async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
         ..ConnectionLimits::default()
     };
     let app = start(limits).await;
-    let photo = app.photo(A, "site/1.jpg").await;
-    let ingest = Ingest::open(&app, A.as_service()).await;
+    let (photo_id, ingest) = opened(&app).await;
     let ended = Arc::<AtomicBool>::default();
     let mut uploaders = Vec::new();
     for name in 0..4 {
@@ -111,7 +128,7 @@ async fn connections_that_reach_their_age_cost_no_call_and_no_stream() {
     // Through some ten connections each, one after the other, and one that has reached its age long ago.
     for number in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        send(&ingest, number, &photo.id).await;
+        send(&ingest, number, &photo_id).await;
     }
 
     assert_eq!(acknowledged(ingest).await, 15);
@@ -133,9 +150,8 @@ async fn stream_is_told_before_its_connection_is_cut_with_all_of_it_acknowledged
         ..ConnectionLimits::default()
     };
     let app = start(limits).await;
-    let photo = app.photo(A, "site/1.jpg").await;
-    let mut ingest = Ingest::open(&app, A.as_service()).await;
-    send(&ingest, 1, &photo.id).await;
+    let (photo_id, mut ingest) = opened(&app).await;
+    send(&ingest, 1, &photo_id).await;
 
     let (acks, end) = ingest.rest().await;
 
@@ -193,8 +209,9 @@ async fn crowd_that_only_connects_keeps_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connection_beyond_the_most_is_refused_until_there_is_room() {
     let app = start(ConnectionLimits { most: 3, ..ConnectionLimits::default() }).await;
-    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &call(WHO_AM_I, &[]));
-    // The channel of the tests has not made a call yet, and is the one that may go.
+    let authorization = format!("Bearer {}", token(A.as_admin()));
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &call(WHO_AM_I, &[("authorization", &authorization)]));
+    // The channel of the tests has shown no credential yet, and is the one that may go.
     let mut called = Vec::new();
     while called.len() < 3 {
         let mut raw = Raw::begun(app.address).await;
@@ -215,6 +232,47 @@ async fn connection_beyond_the_most_is_refused_until_there_is_room() {
         }
         assert!(started.elapsed() < Duration::from_secs(10), "there is room, and nobody gets in");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crowd_that_calls_without_a_credential_keeps_nobody_out() {
+    let app = start(ConnectionLimits { most: 3, ..ConnectionLimits::default() }).await;
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &call(WHO_AM_I, &[]));
+
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::begun(app.address).await;
+        raw.send(&request).await.unwrap();
+        assert!(raw.until(HEADERS).await.is_some(), "there should be room: the others may go");
+        crowd.push(raw);
+    }
+}
+
+/// A client that has not heard yet that its connection ends, because it has been idle, calls once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn call_that_crosses_the_end_of_an_idle_connection_is_answered() {
+    let limits = ConnectionLimits {
+        idle: Duration::from_millis(300),
+        pong: Duration::from_secs(1),
+        grace: Duration::from_secs(60),
+        ..ConnectionLimits::default()
+    };
+    let app = start(limits).await;
+    let locker = lock_photos(&app).await;
+    let mut raw = Raw::begun(app.address).await;
+    raw.until(GOAWAY).await.unwrap();
+
+    // Its ping is not answered: as far as the server knows, the client has not read the GOAWAY.
+    let authorization = format!("Bearer {}", token(A.as_admin()));
+    let headers = call("/photometa.v1.PhotoService/ListPhotos", &[("authorization", &authorization)]);
+    let ask = [frame(HEADERS, END_HEADERS, 1, &headers), frame(DATA, END_STREAM, 1, &[0; 5])];
+    raw.send(&ask.concat()).await.unwrap();
+    until_blocked(&app, 1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    drop(locker);
+
+    let answer = raw.until(HEADERS).await.expect("the connection is there");
+    assert_eq!(answer.stream, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,14 +68,27 @@ async fn silent_connections_are_closed_in_time_and_nobody_else_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_is_not_taken_is_taken_back_and_the_connection_goes_on() {
+    // Not a byte of an answer may be sent, or one.
+    for window in [0, 1] {
+        not_taken(window).await;
+    }
+}
+
+/// Takes so many bytes of each answer, and no more.
+async fn not_taken(window: u8) {
     let limits = ConnectionLimits { untaken: Duration::from_secs(1), ..ConnectionLimits::default() };
     let app = App::start_behind(Connections { limits, ..Default::default() }).await;
     let authorization = format!("Bearer {}", token(A.as_admin()));
     let mut raw = Raw::silent(app.address).await;
-    // SETTINGS_INITIAL_WINDOW_SIZE 0: not a byte of an answer may be sent.
-    let nothing = frame(SETTINGS, NONE, 0, &[0, 4, 0, 0, 0, 0]);
-    raw.send(&[PREFACE, &nothing].concat()).await.unwrap();
-    let headers = call(WHO_AM_I, &[("authorization", &authorization)]);
+    // SETTINGS_INITIAL_WINDOW_SIZE.
+    let little = frame(SETTINGS, NONE, 0, &[0, 4, 0, 0, 0, window]);
+    raw.send(&[PREFACE, &little].concat()).await.unwrap();
+    // More than what is given away at once.
+    let project = format!("large/{}", "x".repeat(400));
+    for number in 0..40 {
+        app.photo(A, &format!("{project}/{number}.jpg")).await;
+    }
+    let headers = call("/photometa.v1.PhotoService/ListPhotos", &[("authorization", &authorization)]);
     let ask =
         |stream| [frame(HEADERS, END_HEADERS, stream, &headers), frame(DATA, END_STREAM, stream, &[0; 5])].concat();
 
