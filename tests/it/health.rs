@@ -94,10 +94,13 @@ pub async fn until_blocked(app: &App, expected: i64) {
     }
 }
 
+/// Holds the photos until its session ends.
+pub const LOCK_PHOTOS: &str = "begin; lock table companycam_photos.photos in access exclusive mode";
+
 /// Holds the photos until it is dropped.
 pub async fn lock_photos(app: &App) -> tokio_postgres::Client {
     let locker = connect(&app.database.superuser()).await;
-    locker.batch_execute("begin; lock table companycam_photos.photos in access exclusive mode").await.unwrap();
+    locker.batch_execute(LOCK_PHOTOS).await.unwrap();
     locker
 }
 

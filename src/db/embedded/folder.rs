@@ -23,8 +23,8 @@ const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 const TAIL_LINES: usize = 15;
 /// How long a lock may outlive its holder.
 const PASSING_LOCK_BOUND: Duration = Duration::from_secs(1);
-/// How long the server of a process that was killed may take to shut down.
-const ORPHAN_BOUND: Duration = Duration::from_secs(10);
+/// How long the server of a process that was killed may take to shut down: it writes all that is in memory, to a slow disk perhaps.
+const ORPHAN_BOUND: Duration = Duration::from_secs(60);
 
 /// A data folder that only this process uses, until it is dropped.
 #[derive(Debug)]

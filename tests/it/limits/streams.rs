@@ -1,6 +1,8 @@
 //! Streams: how many, and what becomes of those whose client sends nothing or reads nothing.
 
 use super::*;
+use crate::cluster::connect;
+use crate::health::LOCK_PHOTOS;
 use crate::ingest::items;
 use crate::training::ends::fill;
 use crate::training::{everything, in_lines};
@@ -41,23 +43,24 @@ async fn streams_are_counted_apart_from_calls() {
 
 #[tokio::test]
 async fn stream_of_a_silent_client_ends_after_its_acknowledgements() {
-    let app = App::start_with(idle(Duration::from_millis(600))).await;
+    let app = App::start_with(idle(Duration::from_secs(3))).await;
     let photo = app.photo(A, "site/1.jpg").await;
     let mut ingest = Ingest::open(&app, A.as_service()).await;
+    let locker = connect(&app.database.superuser()).await;
     let opened = Instant::now();
 
     // Slower than others, and not silent.
     for number in 0..4 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         ingest.send(items(number..number + 1, &photo.id)).await;
         ingest.acks(1).await;
     }
-    assert!(opened.elapsed() > Duration::from_millis(1100));
+    assert!(opened.elapsed() > Duration::from_millis(3500));
     // The database's time is not the client's silence.
-    let locker = lock_photos(&app).await;
+    locker.batch_execute(LOCK_PHOTOS).await.unwrap();
     ingest.send(items(4..5, &photo.id)).await;
     until_blocked(&app, 1).await;
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     drop(locker);
     let (acks, end) = ingest.rest().await;
 
@@ -73,7 +76,7 @@ async fn stream_whose_client_does_not_read_ends_and_the_client_is_told_when_it_r
     let mut answers = client.export_training_data(in_lines(everything())).await.unwrap().into_inner();
     answers.message().await.unwrap().unwrap();
 
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
 
     let end = loop {
         match answers.message().await {
