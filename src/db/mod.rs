@@ -67,6 +67,11 @@ pub enum Access {
     Write,
 }
 
+/// What a server is: whether it takes writes and, if so, whether a commit waits for a standby.
+const STATE: &str = "select case when current_setting('transaction_read_only') = 'on' then 'read only'
+    when current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local') then 'replicates'
+    else '' end";
+
 /// A pool of connections, and perhaps one of a standby's, reached only through scoped transactions.
 #[derive(Debug, Clone)]
 pub struct Db {
@@ -156,7 +161,7 @@ impl Db {
         let run = async |connections: &Connections| {
             let undone = |error| Failed { error, undone: true };
             let lease = connections.lease(caller.organization).await.map_err(undone)?;
-            let tx = Tx::new(lease, caller, access, length);
+            let tx = Tx::new(lease, caller, access, length, connections.replicates());
             let outcome = match work(tx.clone()).await {
                 Ok(answer) => tx.commit().await.map(|()| answer),
                 Err(error) => {
@@ -202,9 +207,11 @@ impl Db {
     async fn ask(&self) -> Result<()> {
         let lease = self.lease().await?;
         lease.busy();
-        let answer = lease.client().simple_query("show transaction_read_only").await;
+        let answer = lease.client().simple_query(STATE).await;
         lease.idle();
-        if first_of::<String>(&answer?).is_some_and(|answer| answer == "on") {
+        let state = first_of::<String>(&answer?).unwrap_or_default();
+        self.primary.replicate(state == "replicates");
+        if state == "read only" {
             // Another server may be the primary by now: nobody shall stay with this one.
             lease.spoil();
             self.primary.forget();

@@ -1,6 +1,7 @@
 //! A pool of connections to one target, and whose turn it is at them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType};
@@ -45,6 +46,7 @@ pub(super) struct Connections {
     target: Target,
     peer: Arc<Peer>,
     name: KeyValue,
+    replicates: Arc<AtomicBool>,
     pub(super) settings: PoolSettings,
 }
 
@@ -70,7 +72,17 @@ impl Connections {
         let (turns, peer) = (Turns::new(settings.size, settings.share), Arc::new(target.peer()));
         let name = KeyValue::new("db.client.connection.pool.name", name);
         observe(&pool, &turns, &name);
-        Ok(Self { pool, turns, target, peer, name, settings })
+        Ok(Self { pool, turns, target, peer, name, replicates: Arc::default(), settings })
+    }
+
+    /// Whether a commit is one when a standby has it too, as far as is known: it is asked twice a second.
+    pub(super) fn replicates(&self) -> bool {
+        self.replicates.load(Ordering::Relaxed)
+    }
+
+    /// It was asked.
+    pub(super) fn replicate(&self, replicates: bool) {
+        self.replicates.store(replicates, Ordering::Relaxed);
     }
 
     /// A connection, when it is the organization's turn.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
-use futures_util::future::{MaybeDone, maybe_done};
+use futures_util::future::{MaybeDone, join, maybe_done};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage, Statement};
@@ -28,6 +28,10 @@ pub type Params<'a> = [&'a (dyn ToSql + Sync)];
 /// plan takes some memory of the server.
 const MAX_PREPARED: usize = 500;
 
+/// Goes before a commit that waits for a standby: PostgreSQL waits for one that has written something only, and what was found may
+/// be there and on no standby yet. Whoever is told that it is there was promised that it stays.
+const MARK: &str = "select pg_catalog.pg_logical_emit_message(true, 'photometa', '')";
+
 /// One transaction. It rolls back when it is dropped before its commit.
 #[derive(Debug, Clone)]
 pub struct Tx(Arc<State>);
@@ -40,6 +44,8 @@ struct State {
     caller: Caller,
     access: Access,
     length: Length,
+    /// Its commit waits for a standby.
+    replicated: bool,
     /// Whose statement is next: they are sent in the order in which they were asked for, also when an earlier one is prepared
     /// first and a later one need not be.
     next: Mutex<()>,
@@ -63,11 +69,12 @@ pub(super) enum Length {
 
 impl Tx {
     /// A transaction on a connection.
-    pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length) -> Self {
+    pub(super) fn new(lease: Lease, caller: &Caller, access: Access, length: Length, replicates: bool) -> Self {
         let [failed, ending, refused] = std::array::from_fn(|_| AtomicBool::new(false));
         let sent = AtomicUsize::new(0);
         let (flight, next, caller) = (OnceLock::new(), Mutex::new(()), caller.clone());
-        Self(Arc::new(State { flight, lease, caller, access, length, next, sent, failed, ending, refused }))
+        let replicated = replicates && access == Access::Write;
+        Self(Arc::new(State { flight, lease, caller, access, length, replicated, next, sent, failed, ending, refused }))
     }
 
     /// The tenant: `$1` of every statement. Row security would do without; the planner is better with.
@@ -192,7 +199,12 @@ impl Tx {
             self.0.failed.store(true, Ordering::Relaxed);
         }
         let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { self.ending() };
+        let marks = last && self.0.replicated && end != "rollback";
+        let mut marked = pin!(maybe_done(client.batch_execute(MARK)));
         let mut ended = pin!(maybe_done(client.simple_query(end)));
+        if marks {
+            send(marked.as_mut()).await;
+        }
         if last {
             self.0.ending.store(end != "rollback", Ordering::Relaxed);
             send(ended.as_mut()).await;
@@ -202,12 +214,13 @@ impl Tx {
         let begun = if first { answer(begun).await } else { Ok(()) };
         let opened = if context.is_some() { begun.and(answer(opened).await) } else { begun };
         let rows = answer(rows).await;
+        let marked = if marks { answer(marked).await } else { Ok(()) };
         let ended = if last { answer(ended).await } else { Ok(Vec::new()) };
         if last {
             self.0.lease.idle();
         }
         // The opening's own error first: the others only follow from it.
-        let rows = opened.and(rows).inspect_err(|error| {
+        let rows = opened.and(rows).and_then(|rows| marked.map(|()| rows)).inspect_err(|error| {
             let refused = matches!(error, Error::Database(error) if error.as_db_error().is_some());
             self.0.refused.fetch_or(refused, Ordering::Relaxed);
         })?;
@@ -248,7 +261,11 @@ impl Tx {
             Length::Open if sent > 0 => {
                 self.0.ending.store(true, Ordering::Relaxed);
                 let flight = self.flight("COMMIT", 1);
-                let ended = self.0.lease.client().simple_query(self.ending()).await.map_err(Error::from);
+                let client = self.0.lease.client();
+                let mark = async { if self.0.replicated { client.batch_execute(MARK).await } else { Ok(()) } };
+                // Behind a mark that is refused, the commit is a rollback.
+                let (marked, ended) = join(mark, client.simple_query(self.ending())).await;
+                let ended = marked.and(ended).map_err(Error::from);
                 flight.answered(&ended);
                 self.committed(&ended.inspect_err(|error| self.look_at(error))?);
             }

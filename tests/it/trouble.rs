@@ -11,9 +11,10 @@ use photometa::db::Target;
 use photometa::pb;
 use photometa::pb::photo_service_client::PhotoServiceClient;
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::cluster::TestDatabase;
-use crate::harness::{A, App, Bearer, details, photo, reason, skipped, token};
+use crate::harness::{A, App, Bearer, details, detection, photo, reason, skipped, token};
 use crate::health::{blocked, lock_photos, until_blocked};
 use crate::program::Folder;
 use crate::random::asked;
@@ -146,6 +147,48 @@ async fn calls_are_told_to_come_again_while_the_database_takes_no_more_sessions(
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).for_each(assert_to_be_retried);
     futures_util::future::join_all((0..8).map(|_| list(app.clone()))).await.into_iter().for_each(Result::unwrap);
+}
+
+/// A write whose standby is away is on the primary's disk, and nobody knows whether it will be on the standby's. That it is
+/// there already is no answer for whoever repeats it: the standby may be promoted without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeat_of_a_write_is_not_acknowledged_before_the_synchronous_standby_has_it() {
+    let server = Server::prepared("synchronous").await;
+    let admin = server.superuser().await;
+    admin.batch_execute(include_str!("fixture.sql")).await.unwrap();
+    let database = || TestDatabase::of(server.running(), "photometa");
+    let photo = App::start_on(database()).await.photo(A, "site/1.jpg").await;
+    let standby = async |name: &str| {
+        for change in [&format!("alter system set synchronous_standby_names = '{name}'"), "select pg_reload_conf()"] {
+            admin.batch_execute(change).await.unwrap();
+        }
+    };
+    standby("nobody").await;
+    let app = App::start_on(database()).await;
+    let new = pb::Detection { id: Uuid::now_v7().to_string(), ..detection(&photo.id) };
+    let create = async |seconds: u64| {
+        let mut request = Request::new(pb::CreateDetectionRequest { detection: Some(new.clone()) });
+        request.set_timeout(Duration::from_secs(seconds));
+        app.detections(A.as_service()).create_detection(request).await
+    };
+    let tag = async |seconds: u64| {
+        let tags = vec![pb::Tag { tag: "roof".to_owned(), ..Default::default() }];
+        let mut request = Request::new(pb::AddTagsRequest { photo_ids: vec![photo.id.clone()], tags });
+        request.set_timeout(Duration::from_secs(seconds));
+        app.tags(A.as_admin()).add_tags(request).await
+    };
+
+    for attempt in 0..3 {
+        let (created, tagged) = tokio::join!(create(1), tag(1));
+        for (what, late) in [("a detection", created.map(drop)), ("a tag", tagged.map(drop))] {
+            let code = late.as_ref().err().map(Status::code);
+            assert!(matches!(code, Some(Code::DeadlineExceeded | Code::Cancelled)), "{what}, {attempt}: {late:?}");
+        }
+    }
+    standby("").await;
+
+    assert_eq!(create(60).await.unwrap().into_inner().outcome(), pb::WriteOutcome::Unchanged);
+    tag(60).await.unwrap();
 }
 
 /// A disk of its own, in memory; gone when dropped.
