@@ -323,10 +323,10 @@ impl From<Error> for Status {
                 later(Code::ResourceExhausted, ErrorReason::Overloaded, message, 200)
             }
             Error::DatabaseUnavailable(cause) => {
-                match UNREACHED.again() {
-                    Some(times) => tracing::warn!(%cause, others = times - 1, "the database cannot be reached"),
-                    None => tracing::debug!(%cause, "the database cannot be reached"),
+                if let Some(times) = UNREACHED.again() {
+                    tracing::warn!(%cause, others = times - 1, "the database cannot be reached");
                 }
+                tracing::debug!(%cause, "the database cannot be reached");
                 let message = "the database cannot be reached; retry later";
                 later(Code::Unavailable, ErrorReason::DatabaseUnavailable, message, 500)
             }

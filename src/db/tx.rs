@@ -199,10 +199,11 @@ impl Tx {
             self.0.failed.store(true, Ordering::Relaxed);
         }
         let end = if self.0.failed.load(Ordering::Relaxed) { "rollback" } else { self.ending() };
+        // Boxed, as what is seldom there.
         let marks = last && self.0.replicated && end != "rollback";
-        let mut marked = pin!(maybe_done(client.batch_execute(MARK)));
+        let mut marked = marks.then(|| Box::pin(maybe_done(client.batch_execute(MARK))));
         let mut ended = pin!(maybe_done(client.simple_query(end)));
-        if marks {
+        if let Some(marked) = &mut marked {
             send(marked.as_mut()).await;
         }
         if last {
@@ -214,7 +215,7 @@ impl Tx {
         let begun = if first { answer(begun).await } else { Ok(()) };
         let opened = if context.is_some() { begun.and(answer(opened).await) } else { begun };
         let rows = answer(rows).await;
-        let marked = if marks { answer(marked).await } else { Ok(()) };
+        let marked = if let Some(mut marked) = marked { answer(marked.as_mut()).await } else { Ok(()) };
         let ended = if last { answer(ended).await } else { Ok(Vec::new()) };
         if last {
             self.0.lease.idle();
@@ -262,7 +263,8 @@ impl Tx {
                 self.0.ending.store(true, Ordering::Relaxed);
                 let flight = self.flight("COMMIT", 1);
                 let client = self.0.lease.client();
-                let mark = async { if self.0.replicated { client.batch_execute(MARK).await } else { Ok(()) } };
+                let mark = self.0.replicated.then(|| Box::pin(client.batch_execute(MARK)));
+                let mark = async { if let Some(mark) = mark { mark.await } else { Ok(()) } };
                 // Behind a mark that is refused, the commit is a rollback.
                 let (marked, ended) = join(mark, client.simple_query(self.ending())).await;
                 let ended = marked.and(ended).map_err(Error::from);

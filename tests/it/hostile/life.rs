@@ -67,7 +67,7 @@ async fn uploader(app: &App, name: usize, ended: &Arc<AtomicBool>) -> JoinHandle
             match tokio::time::timeout(PATIENCE, call).await.expect("an answer in time") {
                 Ok(_) => stored += 1,
                 Err(status) => {
-                    assert!(was_never_sent(&status) || was_refused(&status), "call {calls} failed: {status:?}")
+                    assert!(was_never_sent(&status) || was_refused(&status), "call {calls} failed: {status:?}");
                 }
             }
             calls += 1;
