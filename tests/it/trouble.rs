@@ -149,6 +149,25 @@ async fn calls_are_told_to_come_again_while_the_database_takes_no_more_sessions(
     futures_util::future::join_all((0..8).map(|_| list(app.clone()))).await.into_iter().for_each(Result::unwrap);
 }
 
+/// One that waits for what was held by another one that was killed too does not see that its server is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_that_outlives_its_killed_server_does_not_keep_the_next_one_out() {
+    let mut server = Server::prepared("outlived").await;
+    let session = server.superuser().await;
+    let stuck: i32 = session.query_one("select pg_backend_pid()", &[]).await.unwrap().try_get(0).unwrap();
+    let stuck = stuck.unsigned_abs();
+    strike("-STOP", &[stuck]);
+    let others: Vec<_> = server.processes().into_iter().filter(|pid| *pid != stuck).collect();
+    strike("-KILL", &others);
+    server.bury();
+
+    server.go().await;
+
+    server.superuser().await.batch_execute("checkpoint").await.unwrap();
+    // Whoever has to ask how it ended may not have done so yet.
+    assert!(fs::read_link(format!("/proc/{stuck}/cwd")).is_err(), "the session is still there");
+}
+
 /// A write whose standby is away is on the primary's disk, and nobody knows whether it will be on the standby's. That it is
 /// there already is no answer for whoever repeats it: the standby may be promoted without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

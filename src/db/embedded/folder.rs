@@ -26,6 +26,10 @@ const PASSING_LOCK_BOUND: Duration = Duration::from_secs(1);
 /// How long the server of a process that was killed may take to shut down: it writes all that is in memory, to a slow disk perhaps.
 const ORPHAN_BOUND: Duration = Duration::from_secs(60);
 
+/// How long sessions may go on whose server was killed. One that waits for what another one held that was killed too, waits for ever;
+/// nothing that it does now is acknowledged to anybody.
+const SESSIONS_BOUND: Duration = Duration::from_secs(5);
+
 /// A data folder that only this process uses, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -78,6 +82,11 @@ impl Folder {
         {
             if begin.elapsed() > ORPHAN_BOUND {
                 return Err(EmbeddedError::AlreadyRunning { data_dir: self.root.clone(), pid: Some(pid) });
+            }
+            if begin.elapsed() > SESSIONS_BOUND && !serves(pid, &self.cluster()) {
+                let left = sessions(&self.cluster());
+                tracing::warn!(pids = ?left, "sessions of a PostgreSQL that was killed do not end; they are killed too");
+                left.into_iter().for_each(process::kill_now);
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -227,16 +236,17 @@ fn serves(pid: u32, cluster: &Path) -> bool {
 /// Whether PostgreSQL would refuse to start because of a server that had this process number: it serves, or it was
 /// killed and its sessions go on for a moment, or its parent has not yet asked how it ended.
 fn lingers(pid: u32, cluster: &Path) -> bool {
-    serves(pid, cluster) || has_sessions(cluster) || is_zombie(pid)
+    serves(pid, cluster) || !sessions(cluster).is_empty() || is_zombie(pid)
 }
 
-fn has_sessions(cluster: &Path) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes.flatten().any(|process| {
+fn sessions(cluster: &Path) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let ours = processes.flatten().filter(|process| {
         works_in(process.file_name()).is_ok_and(|folder| folder == cluster)
             // Not somebody who looks around there.
             && fs::read_to_string(process.path().join("comm")).is_ok_and(|name| name.trim_end() == "postgres")
-    })
+    });
+    ours.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// PostgreSQL takes a zombie for alive.

@@ -128,6 +128,11 @@ pub(super) fn exists(pid: u32) -> bool {
     kill(pid, 0)
 }
 
+/// Ends a process that can do nothing about it.
+pub(super) fn kill_now(pid: u32) {
+    kill(pid, libc::SIGKILL);
+}
+
 fn kill(pid: u32, signal: libc::c_int) -> bool {
     // Zero and negative numbers would mean whole groups of processes.
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
