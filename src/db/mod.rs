@@ -210,7 +210,7 @@ impl Db {
         let answer = lease.client().simple_query(STATE).await;
         lease.idle();
         let state = first_of::<String>(&answer?).unwrap_or_default();
-        self.primary.replicate(state == "replicates");
+        self.primary.set_replicates(state == "replicates");
         if state == "read only" {
             // Another server may be the primary by now: nobody shall stay with this one.
             lease.spoil();

@@ -75,13 +75,13 @@ impl Connections {
         Ok(Self { pool, turns, target, peer, name, replicates: Arc::default(), settings })
     }
 
-    /// Whether a commit is one when a standby has it too, as far as is known: it is asked twice a second.
+    /// Whether its commits wait for a standby, as far as is known.
     pub(super) fn replicates(&self) -> bool {
         self.replicates.load(Ordering::Relaxed)
     }
 
-    /// It was asked.
-    pub(super) fn replicate(&self, replicates: bool) {
+    /// Says what the server has answered to that.
+    pub(super) fn set_replicates(&self, replicates: bool) {
         self.replicates.store(replicates, Ordering::Relaxed);
     }
 

@@ -212,7 +212,7 @@ impl CallLayer {
             return Err(Error::Credential(*problem));
         }
         if found.is_ok() {
-            peer.is_known();
+            peer.prove();
         }
         let written = found.as_ref().map(|caller| caller.written.clone()).unwrap_or_default();
         request.extensions_mut().insert(Credential(found));

@@ -153,6 +153,11 @@ impl App {
         Self::serve_with(database, db, Setup { connections, web, ..Setup::default() }).await
     }
 
+    /// Another connection to it.
+    pub async fn connect(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
     /// Starts another replica of the service on the same database.
     pub async fn replica(&self) -> Self {
         Self::start_on(self.database.clone()).await

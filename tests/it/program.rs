@@ -123,6 +123,13 @@ pub fn serve_as(mut command: Command, data: &Path) -> Program {
     }
 }
 
+/// Sends a signal to processes, of which the first one must be there, and the others may have ended by themselves.
+pub fn signal(name: &str, pids: &[u32]) {
+    let sent = Command::new("kill").arg(name).args(pids.iter().map(ToString::to_string)).output().unwrap();
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert!(sent.status.success() || !said.contains(&format!("({})", pids[0])), "{said}");
+}
+
 /// Runs a command of the program to its end.
 pub fn run(data: &Path, arguments: &[&str]) -> Output {
     photometa(data).args(arguments).output().unwrap()

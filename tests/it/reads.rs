@@ -223,9 +223,7 @@ async fn a_read_that_replay_cancels_is_answered_by_the_primary() {
     app.postgres.batch_execute(slow).await.unwrap();
     pair.catch_up().await;
     let standby = pair.standby.superuser().await;
-    for change in ["alter system set max_standby_streaming_delay = 0", "select pg_reload_conf()"] {
-        standby.batch_execute(change).await.unwrap();
-    }
+    pair.standby.set("max_standby_streaming_delay = 0").await;
     // The server tells its processes of the change when it has read it itself; then new sessions know it too. Who replays
     // has to know before there is a conflict.
     until("the change is known", async || {

@@ -112,7 +112,8 @@ async fn second_signal_ends_the_program_at_once_with_status_1() {
     assert_eq!(code, Some(1));
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(replica.log().contains("second signal"), "{}", replica.log());
-    // As if it had been killed: its client hears nothing, and PostgreSQL learns of it when it looks for it, or when its statement is done.
+    // As if it had been killed: its client hears nothing, and PostgreSQL learns of it when it looks for it, or when its
+    // statement is done.
     call.await.unwrap().unwrap_err();
     drop(locker);
     until_blocked(&app, 0).await;

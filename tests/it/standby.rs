@@ -95,6 +95,14 @@ impl Server {
         connect(&self.config("postgres")).await
     }
 
+    /// Changes a setting, as `name = value`.
+    pub async fn set(&self, setting: &str) {
+        let admin = self.superuser().await;
+        for change in [&format!("alter system set {setting}"), "select pg_reload_conf()"] {
+            admin.batch_execute(change).await.unwrap();
+        }
+    }
+
     /// Where it logs.
     pub fn log(&self) -> PathBuf {
         self.folder.0.join("postgres.log")

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::cluster::TestDatabase;
 use crate::harness::{A, App, Bearer, details, detection, photo, reason, skipped, token};
 use crate::health::{blocked, lock_photos, until_blocked};
-use crate::program::Folder;
+use crate::program::{Folder, signal};
 use crate::random::asked;
 use crate::replica::Replica;
 use crate::standby::{Pair, Server};
@@ -59,10 +59,7 @@ async fn register(app: Arc<App>, number: usize, over: Arc<AtomicBool>) -> Vec<St
 /// What a standby has is the primary's every acknowledged write; both are servers of one connection string.
 async fn pair_in_step() -> (Pair, Arc<App>) {
     let pair = Pair::start().await;
-    let admin = pair.primary.superuser().await;
-    for change in ["alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"] {
-        admin.batch_execute(change).await.unwrap();
-    }
+    pair.primary.set("synchronous_standby_names = '*'").await;
     let hosts = [&pair.primary, &pair.standby].map(|server| server.running().socket_dir().display().to_string());
     let port = pair.primary.running().port();
     let url = format!("host={} port={port} user=photometa_app dbname=photometa", hosts.join(","));
@@ -72,14 +69,14 @@ async fn pair_in_step() -> (Pair, Arc<App>) {
 }
 
 /// Lets the primary be struck while four callers register photos, and its standby take over.
-async fn fail_over(strike: impl FnOnce(&[u32])) {
+async fn fail_over(strike: &str) {
     let (pair, app) = pair_in_step().await;
     let over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..4).map(|number| tokio::spawn(register(app.clone(), number, over.clone()))).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     let processes = pair.primary.processes();
-    strike(&processes);
+    signal(strike, &processes);
     let standby = pair.standby.superuser().await;
     standby.batch_execute("select pg_promote()").await.unwrap();
     let promoted = Instant::now();
@@ -103,21 +100,14 @@ async fn fail_over(strike: impl FnOnce(&[u32])) {
     let _ = Command::new("kill").arg("-CONT").args(processes.iter().map(ToString::to_string)).output();
 }
 
-/// Sends a signal to PostgreSQL's processes, of which all but the first one may have ended by themselves.
-fn strike(signal: &str, processes: &[u32]) {
-    let sent = Command::new("kill").arg(signal).args(processes.iter().map(ToString::to_string)).output().unwrap();
-    let said = String::from_utf8_lossy(&sent.stderr);
-    assert!(sent.status.success() || !said.contains(&format!("({})", processes[0])), "{said}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_that_is_promoted_takes_over_when_the_primary_dies() {
-    fail_over(|processes| strike("-KILL", processes)).await;
+    fail_over("-KILL").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_that_is_promoted_takes_over_when_the_primary_stands_still() {
-    fail_over(|processes| strike("-STOP", processes)).await;
+    fail_over("-STOP").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,9 +146,9 @@ async fn session_that_outlives_its_killed_server_does_not_keep_the_next_one_out(
     let session = server.superuser().await;
     let stuck: i32 = session.query_one("select pg_backend_pid()", &[]).await.unwrap().try_get(0).unwrap();
     let stuck = stuck.unsigned_abs();
-    strike("-STOP", &[stuck]);
+    signal("-STOP", &[stuck]);
     let others: Vec<_> = server.processes().into_iter().filter(|pid| *pid != stuck).collect();
-    strike("-KILL", &others);
+    signal("-KILL", &others);
     server.bury();
 
     server.go().await;
@@ -177,12 +167,7 @@ async fn repeat_of_a_write_is_not_acknowledged_before_the_synchronous_standby_ha
     admin.batch_execute(include_str!("fixture.sql")).await.unwrap();
     let database = || TestDatabase::of(server.running(), "photometa");
     let photo = App::start_on(database()).await.photo(A, "site/1.jpg").await;
-    let standby = async |name: &str| {
-        for change in [&format!("alter system set synchronous_standby_names = '{name}'"), "select pg_reload_conf()"] {
-            admin.batch_execute(change).await.unwrap();
-        }
-    };
-    standby("nobody").await;
+    server.set("synchronous_standby_names = 'nobody'").await;
     let app = App::start_on(database()).await;
     let new = pb::Detection { id: Uuid::now_v7().to_string(), ..detection(&photo.id) };
     let create = async |seconds: u64| {
@@ -204,7 +189,7 @@ async fn repeat_of_a_write_is_not_acknowledged_before_the_synchronous_standby_ha
             assert!(matches!(code, Some(Code::DeadlineExceeded | Code::Cancelled)), "{what}, {attempt}: {late:?}");
         }
     }
-    standby("").await;
+    server.set("synchronous_standby_names = ''").await;
 
     assert_eq!(create(60).await.unwrap().into_inner().outcome(), pb::WriteOutcome::Unchanged);
     tag(60).await.unwrap();

@@ -23,11 +23,10 @@ const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 const TAIL_LINES: usize = 15;
 /// How long a lock may outlive its holder.
 const PASSING_LOCK_BOUND: Duration = Duration::from_secs(1);
-/// How long the server of a process that was killed may take to shut down: it writes all that is in memory, to a slow disk perhaps.
+/// How long the server of a process that was killed may take to shut down: it writes all that is in memory, perhaps to a slow
+/// disk.
 const ORPHAN_BOUND: Duration = Duration::from_secs(60);
-
-/// How long sessions may go on whose server was killed. One that waits for what another one held that was killed too, waits for ever;
-/// nothing that it does now is acknowledged to anybody.
+/// How long sessions may go on whose server was killed. One may wait for ever, for what another one held that was killed too.
 const SESSIONS_BOUND: Duration = Duration::from_secs(5);
 
 /// A data folder that only this process uses, until it is dropped.
@@ -76,17 +75,23 @@ impl Folder {
     }
 
     fn wait_for_orphan(&self) -> Result<(), EmbeddedError> {
-        let begin = Instant::now();
+        let (begin, mut killed) = (Instant::now(), false);
         while let Some((pid, _)) = self.postmaster()
             && lingers(pid, &self.cluster())
         {
             if begin.elapsed() > ORPHAN_BOUND {
                 return Err(EmbeddedError::AlreadyRunning { data_dir: self.root.clone(), pid: Some(pid) });
             }
-            if begin.elapsed() > SESSIONS_BOUND && !serves(pid, &self.cluster()) {
-                let left = sessions(&self.cluster());
-                tracing::warn!(pids = ?left, "sessions of a PostgreSQL that was killed do not end; they are killed too");
-                left.into_iter().for_each(process::kill_now);
+            // Without a server there are no new ones.
+            if !killed && begin.elapsed() > SESSIONS_BOUND && !serves(pid, &self.cluster()) {
+                killed = true;
+                for session in sessions(&self.cluster()) {
+                    tracing::warn!(
+                        pid = session,
+                        "a session outlives its PostgreSQL, which was killed; it is killed too"
+                    );
+                    process::kill_now(session);
+                }
             }
             thread::sleep(Duration::from_millis(20));
         }

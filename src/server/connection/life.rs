@@ -123,7 +123,7 @@ async fn last_until_its_end(
 ) {
     let mut until = pin!(tokio::time::sleep(age));
     let mut idle = pin!(tokio::time::sleep(limits.idle));
-    let (mut told, mut idled) = (false, None::<Instant>);
+    let mut told = None::<Instant>;
     loop {
         tokio::select! {
             ended = &mut connection => {
@@ -132,30 +132,31 @@ async fn last_until_its_end(
                 }
                 return;
             }
-            () = told_to_close(&mut closing), if !told => {
+            () = told_to_close(&mut closing), if told.is_none() => {
                 connection.as_mut().graceful_shutdown();
-                told = true;
+                told = Some(Instant::now());
                 // Whoever drains has a bound of its own.
                 until.as_mut().reset((Instant::now() + limits.grace).into());
             }
-            () = &mut until => {
-                // A call may have crossed what it was told, and is not idle.
-                if let Some(since) = idled.take().filter(|_| calls.idle_since().is_none()) {
+            () = &mut until => match told {
+                // A call may have crossed what an idle connection was told.
+                Some(since) if since.elapsed() < limits.grace && calls.idle_since().is_none() => {
                     until.as_mut().reset((since + limits.grace).into());
-                    continue;
                 }
-                if told {
+                Some(_) => {
                     tracing::debug!(peer = ?address, "a connection is ended with the calls that still ran");
                     return;
                 }
-                connection.as_mut().graceful_shutdown();
-                told = true;
-                until.as_mut().reset((Instant::now() + limits.grace).into());
-            }
-            () = &mut idle, if !told => match calls.idle_since() {
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    told = Some(Instant::now());
+                    until.as_mut().reset((Instant::now() + limits.grace).into());
+                }
+            },
+            () = &mut idle, if told.is_none() => match calls.idle_since() {
                 Some(since) if since.elapsed() >= limits.idle => {
                     connection.as_mut().graceful_shutdown();
-                    (told, idled) = (true, Some(Instant::now()));
+                    told = Some(Instant::now());
                     // Nothing runs that would be worth waiting for.
                     until.as_mut().reset((Instant::now() + limits.grace.min(limits.pong)).into());
                 }

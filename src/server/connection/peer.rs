@@ -60,8 +60,8 @@ impl Peer {
         Self { certified: Some(Arc::new(Certified { certificate, current })), ..self }
     }
 
-    /// A credential has come through it that is one.
-    pub(in crate::server) fn is_known(&self) {
+    /// A credential of it was accepted: it keeps its place.
+    pub(in crate::server) fn prove(&self) {
         if let Some(place) = self.place.upgrade() {
             place.prove();
         }

@@ -5,11 +5,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::rt::Executor;
 use tonic::Status;
 use tonic::body::Body;
@@ -93,8 +93,17 @@ impl Answer {
         answer
     }
 
-    fn piece(&mut self) -> Bytes {
-        self.rest.split_to(PIECE.min(self.rest.len()))
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let piece = self.rest.split_to(PIECE.min(self.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
@@ -116,19 +125,7 @@ impl hyper::body::Body for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = if self.rest.is_empty() {
-            Pin::new(&mut self.body).poll_frame(cx).map_ok(|frame| {
-                frame.into_data().map_or_else(
-                    |other| other,
-                    |data| {
-                        self.rest = data;
-                        Frame::data(self.piece())
-                    },
-                )
-            })
-        } else {
-            Poll::Ready(Some(Ok(Frame::data(self.piece()))))
-        };
+        let frame = self.next(cx);
         // Whoever asks has taken what was before; there may be nothing yet that could be taken.
         tell(frame.is_ready().then(Instant::now));
         frame

@@ -52,9 +52,7 @@ impl World {
             assert_eq!(found.try_get::<_, String>(0).unwrap(), "on", "{setting}");
         }
         // Before it replays its log, PostgreSQL syncs a thousand files, which takes seconds for one after the other.
-        for change in ["alter system set recovery_init_sync_method = 'syncfs'", "select pg_reload_conf()"] {
-            admin.batch_execute(change).await.unwrap();
-        }
+        postgres.set("recovery_init_sync_method = 'syncfs'").await;
         let folder = Folder::made("world");
         let name = format!(".s.PGSQL.{}", postgres.running().port());
         let to_database = Proxy::unix(&folder.0.join(&name), postgres.running().socket_dir().join(&name));

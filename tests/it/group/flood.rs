@@ -8,7 +8,6 @@ use photometa::pb::detection_service_client::DetectionServiceClient;
 use prost_types::{Struct, Value, value::Kind};
 use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 
 use super::*;
 use crate::harness::{Bearer, details, token};
@@ -24,7 +23,7 @@ async fn create_detection_does_not_wait_for_the_flood_of_another_organization() 
     let answered = Arc::new(AtomicUsize::new(0));
     let mut flood = Vec::new();
     for _ in 0..4 {
-        let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+        let channel = app.connect().await;
         let bearer = Bearer::new(&format!("Bearer {}", token(A.as_service())));
         let client = DetectionServiceClient::new(InterceptedService::new(channel, bearer));
         for _ in 0..CALLERS / 4 {

@@ -14,10 +14,6 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::frames::PATIENCE;
 use crate::harness::App;
 
-async fn connect(app: &App) -> Channel {
-    Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap()
-}
-
 async fn watch(channel: &Channel) -> Result<Streaming<HealthCheckResponse>, tonic::Status> {
     let answer = HealthClient::new(channel.clone()).watch(HealthCheckRequest::default()).await;
     answer.map(tonic::Response::into_inner)
@@ -53,7 +49,7 @@ async fn connection_has_sixteen_at_once_and_another_one_its_own() {
     }
 
     assert_eq!(watch(&app.channel).await.unwrap_err().code(), Code::ResourceExhausted);
-    watch(&connect(&app).await).await.unwrap();
+    watch(&app.connect().await).await.unwrap();
 
     drop(watched.pop());
     let started = Instant::now();
@@ -68,13 +64,13 @@ async fn reflection_has_a_most_and_health_answers_all_the_same() {
     let app = App::start().await;
     let mut open = Vec::new();
     for _ in 0..8 {
-        let channel = connect(&app).await;
+        let channel = app.connect().await;
         for _ in 0..8 {
             open.push(reflect(&channel, "").await.unwrap());
         }
     }
 
-    assert_eq!(reflect(&connect(&app).await, "").await.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(reflect(&app.connect().await, "").await.unwrap_err().code(), Code::ResourceExhausted);
     for answers in &mut open {
         answers.message().await.unwrap().unwrap();
     }

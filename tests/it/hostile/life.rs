@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use photometa::pb;
 use photometa::server::{ConnectionLimits, Connections};
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
 use super::bystander::Bystander;
 use super::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, PING, Raw, call, frame};
@@ -56,7 +55,7 @@ async fn acknowledged(mut ingest: Ingest) -> usize {
 /// are stored.
 async fn uploader(app: &App, name: usize, ended: &Arc<AtomicBool>) -> JoinHandle<i64> {
     let (authorization, ended) = (format!("Bearer {}", token(A.as_service())), Arc::clone(ended));
-    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let channel = app.connect().await;
     let mut photos =
         pb::photo_service_client::PhotoServiceClient::with_interceptor(channel, Bearer::new(&authorization));
     tokio::spawn(async move {
@@ -191,7 +190,7 @@ async fn crowd_that_only_connects_keeps_nobody_out() {
     }
 
     // Somebody who comes now gets in, while all of the crowd would like to stay.
-    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let channel = app.connect().await;
     let newcomer = Bystander::begin(channel, &format!("Bearer {}", token(A.as_member())));
     tokio::time::sleep(Duration::from_millis(500)).await;
     newcomer.end("a newcomer beside a crowd").await;

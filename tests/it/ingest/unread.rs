@@ -54,7 +54,7 @@ async fn client_that_never_reads_is_not_read_from_and_hinders_nobody() {
     let app = App::start().await;
     let photo = app.photo(A, "site/1.jpg").await;
     let before = resident();
-    let own = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let own = app.connect().await;
     let counts: Vec<_> = (0..6).map(|_| Arc::new(AtomicUsize::new(0))).collect();
     let mut unread = Vec::new();
     // Five on a connection of their own, and one on everybody's.

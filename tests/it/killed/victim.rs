@@ -1,20 +1,19 @@
 //! A program with its private PostgreSQL: how its parts are killed, and when all of it serves again.
 
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use photometa::db::embedded::attach;
 use photometa::pb;
 use photometa::pb::{detection_service_client::DetectionServiceClient, photo_service_client::PhotoServiceClient};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::ledger::assert_to_be_retried;
 use super::load::Clients;
 use crate::harness::Bearer;
-use crate::program::{Folder, ORGANIZATION, Program, run, serve};
+use crate::program::{Folder, ORGANIZATION, Program, run, serve, signal};
 use crate::random::Random;
 
 /// How long anything may take to come back, on a busy machine too.
@@ -56,14 +55,6 @@ pub struct Victim {
     pub clients: Clients,
     /// Past row security: for asserting.
     pub postgres: Client,
-}
-
-/// Sends a signal to processes, of which the first one must be there.
-fn signal(name: &str, pids: &[i32]) {
-    let output = Command::new("kill").arg(name).args(pids.iter().map(ToString::to_string)).output().unwrap();
-    let first = format!("({})", pids[0]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() || !said.contains(&first), "{said}");
 }
 
 async fn connect(folder: &Folder) -> Option<Client> {
@@ -108,7 +99,7 @@ impl Victim {
                 signal("-KILL", &all);
                 self.program.child.kill().unwrap();
             }
-            Kill::Nobody => signal("-TERM", &[self.program.child.id().try_into().unwrap()]),
+            Kill::Nobody => signal("-TERM", &[self.program.child.id()]),
         }
         if kill.spares_the_program() {
             self.serves_again().await;
@@ -124,19 +115,20 @@ impl Victim {
         self.postgres = connect(&self.folder).await.unwrap();
     }
 
-    fn postmaster(&self) -> i32 {
+    fn postmaster(&self) -> u32 {
         let file = fs::read_to_string(self.folder.0.join("postgres/postmaster.pid")).unwrap();
         file.lines().next().unwrap().parse().unwrap()
     }
 
     /// The processes of PostgreSQL, the first one first. Or those of the program's sessions, and of these the ones at
     /// work if there are any.
-    async fn processes(&self, sessions: bool) -> Vec<i32> {
+    async fn processes(&self, sessions: bool) -> Vec<u32> {
         let query = "select pid, coalesce(application_name = 'photometa', false), coalesce(state = 'active', false)
                      from pg_stat_activity where pid <> pg_backend_pid()";
         let rows = self.postgres.query(query, &[]).await.unwrap();
-        let all = rows.iter().map(|row| (row.try_get(0).unwrap(), row.try_get(1).unwrap(), row.try_get(2).unwrap()));
-        let all: Vec<(i32, bool, bool)> = all.collect();
+        let pid = |row: &Row| row.try_get::<_, i32>(0).unwrap().unsigned_abs();
+        let all = rows.iter().map(|row| (pid(row), row.try_get(1).unwrap(), row.try_get(2).unwrap()));
+        let all: Vec<(u32, bool, bool)> = all.collect();
         if !sessions {
             return std::iter::once(self.postmaster()).chain(all.into_iter().map(|(pid, ..)| pid)).collect();
         }

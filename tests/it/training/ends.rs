@@ -35,7 +35,7 @@ pub async fn fill(app: &App) {
 
 /// A client with a connection of its own: what nobody reads takes the connection's share.
 async fn apart(app: &App) -> FeedbackServiceClient<InterceptedService<Channel, Bearer>> {
-    let channel = Channel::from_shared(format!("http://{}", app.address)).unwrap().connect().await.unwrap();
+    let channel = app.connect().await;
     let bearer = Bearer::new(&format!("Bearer {}", token(A.as_admin())));
     FeedbackServiceClient::new(InterceptedService::new(channel, bearer))
 }
