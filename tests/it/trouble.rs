@@ -175,16 +175,18 @@ async fn repeat_of_a_write_is_not_acknowledged_before_the_synchronous_standby_ha
         request.set_timeout(Duration::from_secs(seconds));
         app.detections(A.as_service()).create_detection(request).await
     };
-    let tag = async |seconds: u64| {
-        let tags = vec![pb::Tag { tag: "roof".to_owned(), ..Default::default() }];
-        let mut request = Request::new(pb::AddTagsRequest { photo_ids: vec![photo.id.clone()], tags });
+    let second = Uuid::now_v7().to_string();
+    // Which is as many statements as it takes, where that is one.
+    let batch = async |seconds: u64| {
+        let detections = vec![pb::Detection { id: second.clone(), ..new.clone() }];
+        let mut request = Request::new(pb::BatchCreateDetectionsRequest { detections, partial: false });
         request.set_timeout(Duration::from_secs(seconds));
-        app.tags(A.as_admin()).add_tags(request).await
+        app.detections(A.as_service()).batch_create_detections(request).await
     };
 
     for attempt in 0..3 {
-        let (created, tagged) = tokio::join!(create(1), tag(1));
-        for (what, late) in [("a detection", created.map(drop)), ("a tag", tagged.map(drop))] {
+        let (alone, together) = tokio::join!(create(1), batch(1));
+        for (what, late) in [("a detection", alone.map(drop)), ("a batch", together.map(drop))] {
             let code = late.as_ref().err().map(Status::code);
             assert!(matches!(code, Some(Code::DeadlineExceeded | Code::Cancelled)), "{what}, {attempt}: {late:?}");
         }
@@ -192,7 +194,7 @@ async fn repeat_of_a_write_is_not_acknowledged_before_the_synchronous_standby_ha
     server.set("synchronous_standby_names = ''").await;
 
     assert_eq!(create(60).await.unwrap().into_inner().outcome(), pb::WriteOutcome::Unchanged);
-    tag(60).await.unwrap();
+    assert_eq!(batch(60).await.unwrap().into_inner().results[0].outcome(), pb::WriteOutcome::Unchanged);
 }
 
 /// A disk of its own, in memory; gone when dropped.
